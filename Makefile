@@ -1,0 +1,91 @@
+# make book   set up and write the book: _book/index.html, every chapter, _book/*.pdf
+# make test   set up and run the tests, on any machine
+# make help   everything else
+PYTHON  ?= python3
+VENV    ?= .venv
+BIN     := $(VENV)/bin
+# A build of torch within the project's range; override where another index or build is wanted, for example
+#   make test TORCH_INSTALL="uv pip install --torch-backend=cpu torch==2.13.0"
+TORCH   ?= torch==2.13.0
+TORCH_INSTALL ?= $(BIN)/python -m pip install --quiet $(TORCH)
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
+
+.DEFAULT_GOAL := help
+.PHONY: help book book-quarto book-pandoc preview figures check test lint types bench submission lock \
+        setup-book setup-dev setup-train setup-gpu setup-quarto setup-bench clean
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+book: setup-book ## HTML, PDF (and Word, with Quarto) into _book/
+	$(BIN)/codelab book build
+
+book-pandoc: setup-book ## The book without Quarto, even where Quarto is there
+	$(BIN)/codelab book build --renderer pandoc
+
+preview: setup-book ## quarto preview while writing
+	QUARTO_PYTHON=$(BIN)/python quarto preview
+
+figures: setup-book ## Draw figures/*.svg again
+	$(BIN)/codelab figures
+
+check: setup-book ## Is anything frozen stale? Are references and figures complete?
+	$(BIN)/codelab check
+
+test: setup-dev ## Every test that needs no GPU
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: setup-dev ## ruff
+	$(BIN)/ruff check code
+	$(BIN)/ruff format --check code
+
+types: setup-dev ## mypy, strict
+	$(BIN)/mypy
+
+bench: setup-bench ## Evaluator speed, metering overhead, render time
+	$(BIN)/python code/bench/metering.py
+	$(BIN)/python code/bench/evaluator.py
+	$(BIN)/python code/bench/render.py
+
+lock: $(BIN)/python ## Resolve requirements/*.txt again from pyproject.toml
+	$(BIN)/python -m pip install --quiet 'uv>=0.9'
+	PATH="$(abspath $(BIN)):$$PATH" sh requirements/lock.sh
+
+# One environment; each stamp is made again when its lock changes.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.book: requirements/book.txt pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) -r requirements/book.txt
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	@touch $@
+
+$(VENV)/.torch: | $(BIN)/python
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(TORCH_INSTALL)
+	@touch $@
+
+$(VENV)/.train: requirements/train.txt $(VENV)/.torch $(VENV)/.book
+	$(PIP_INSTALL) -r requirements/train.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.train
+	$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@
+
+setup-book: $(VENV)/.book ## Everything that the book needs, no torch
+setup-train: $(VENV)/.train ## Run experiments on this machine
+setup-dev: $(VENV)/.dev ## Tests, linters, peers for the benchmark
+
+setup-bench: setup-dev ## The evaluators that ours is compared with
+	$(PIP_INSTALL) -r requirements/bench.txt
+
+setup-gpu: TORCH = torch==2.11.0
+setup-gpu: $(VENV)/.train ## unsloth and vLLM, for an NVIDIA GPU with CUDA 13
+	$(PIP_INSTALL) -r requirements/gpu.txt
+
+setup-quarto: $(BIN)/python ## Quarto from its package, where GitHub can be reached
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/quarto.txt
+
+clean: ## Remove what was built; records and frozen chapters stay
+	rm -rf _book submission .quarto

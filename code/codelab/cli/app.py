@@ -1,0 +1,29 @@
+"""The verbs and the one place where a :class:`~codelab.errors.UserError` becomes a line on stderr and status 2.
+
+Exit status: 0 done, 1 a check failed or a bug, 2 something the user can mend, 130 interrupted.
+"""
+
+import sys
+
+import typer
+
+from codelab.errors import UserError
+
+app = typer.Typer(
+    name="codelab",
+    help="Run recipes, keep records, build the book that reads them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point of the ``codelab`` command."""
+    from codelab.cli import verbs  # noqa: F401, PLC0415 - registers the verbs, after app exists
+
+    try:
+        app()
+    except UserError as error:
+        print(f"codelab: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,132 @@
+"""The run record: one typed JSON document that says what ran, on what, and what came out.
+
+The book reads nothing else (with ``steps.csv`` and ``samples.jsonl.zst`` beside it). Sizes are bytes and times are
+seconds everywhere; shares are between 0 and 1. Not covered: large artefacts such as weights, which stay outside the
+repository.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class Part(BaseModel):
+    """Base of the record's sections: unknown keys are errors, so that a damaged record is noticed."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class RecipeFacts(Part):
+    """Which recipe ran, with every value it had, defaults included."""
+
+    name: str
+    kind: str
+    sha256: str
+    values: dict[str, Any]
+
+
+class CodeFacts(Part):
+    """Which code ran: ``sha256`` covers the package without book and command line; ``commit`` may be unknown."""
+
+    sha256: str
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class Environment(Part):
+    """Python, platform, processor and the versions of the packages that matter."""
+
+    python: str
+    platform: str
+    cpu: str
+    cores: int
+    memory_bytes: int
+    packages: dict[str, str]
+
+
+class Device(Part):
+    """The accelerator, as its driver names it."""
+
+    name: str
+    memory_bytes: int
+    count: int = 1
+    driver: str | None = None
+    cuda: str | None = None
+
+
+class DataFacts(Part):
+    """One data set that was read."""
+
+    name: str
+    source: str
+    sha256: str | None = None
+    revision: str | None = None
+    rows: int | None = None
+
+
+class ModelFacts(Part):
+    """One model that was loaded: its role in the run and where its weights came from."""
+
+    role: str
+    source: str
+    parameters: int | None = None
+    sha256: str | None = None
+    note: str | None = None
+
+
+class Phase(Part):
+    """Time and memory of one phase.
+
+    ``cpu_peak`` is the peak resident set of the process tree, ``gpu_allocated`` the framework allocator's peak,
+    ``gpu_device`` the peak of the whole device as the driver counts it, ``gpu_reserved`` what an inference server set
+    aside for its cache; all in bytes.
+    """
+
+    name: str
+    seconds: float = Field(ge=0)
+    cpu_peak: int | None = None
+    gpu_allocated: int | None = None
+    gpu_device: int | None = None
+    gpu_reserved: int | None = None
+    variant: str | None = None
+
+
+class Metric(Part):
+    """One measured number, with its interval where one makes sense."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    n: int | None = None
+    unit: str | None = None
+    method: str | None = None
+
+
+class Record(Part):
+    """Everything about one run."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run: str
+    title: str
+    state: Literal["ok", "failed"]
+    error: str | None = None
+    command: list[str]
+    started: str
+    finished: str
+    seconds: float
+    resumed: int = Field(default=0, description="how often the run was interrupted and continued")
+    recipe: RecipeFacts
+    code: CodeFacts
+    seeds: list[int]
+    environment: Environment
+    device: Device | None = None
+    data: list[DataFacts] = []
+    models: list[ModelFacts] = []
+    phases: list[Phase] = []
+    metrics: dict[str, Metric] = {}
+    tables: dict[str, list[dict[str, Any]]] = {}
+    notes: list[str] = []
+    files: dict[str, str] = Field(default={}, description="name of each file beside the record, and its SHA-256")
