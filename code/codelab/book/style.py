@@ -20,20 +20,20 @@ WIDTH = 6.5  # inches; the width of a text column in the PDF
 
 
 def use_style() -> None:
-    """Make the book's style the process-wide one, drawing without a display."""
+    """Make the book's style the process-wide one; the backend stays as it is."""
     import matplotlib as mpl  # noqa: PLC0415
     from matplotlib import style  # noqa: PLC0415
 
-    mpl.use("Agg")
     mpl.rcdefaults()
     style.use(STYLE)
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Use the book's style inside a ``with`` block only."""
+    """Use the book's style inside a ``with`` block only, drawing without a display."""
     import matplotlib as mpl  # noqa: PLC0415
 
+    mpl.use("Agg")
     with mpl.rc_context():
         use_style()
         yield

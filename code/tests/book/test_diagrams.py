@@ -4,9 +4,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.figure import Figure
+
 from codelab.book import diagrams
 from codelab.errors import UserError
-from matplotlib.figure import Figure
 
 
 @pytest.fixture
