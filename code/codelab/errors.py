@@ -14,3 +14,7 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class Paused(Exception):  # noqa: N818 - not an error: the run is whole and continues later
+    """A run reached the time it was allowed (``--stop-after``) with its state saved; the same command continues it."""

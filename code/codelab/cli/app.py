@@ -1,6 +1,7 @@
 """The verbs and the one place where a :class:`~codelab.errors.UserError` becomes a line on stderr and status 2.
 
-Exit status: 0 done, 1 a check failed or a bug, 2 something the user can mend, 130 interrupted.
+Exit status: 0 done, 1 a check failed or a bug, 2 something the user can mend, 75 paused by
+``--stop-after`` (the same command continues), 130 interrupted.
 """
 
 import sys

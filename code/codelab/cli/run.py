@@ -16,7 +16,7 @@ import typer
 
 from codelab.cli.app import app
 from codelab.cli.registry import Loaded, load
-from codelab.errors import UserError
+from codelab.errors import Paused, UserError
 from codelab.records import Run, open_run
 
 _EXTRA_MODULES = {
@@ -30,6 +30,9 @@ def run(
     recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/q7-quantize-smollm2-cpu.yaml.")],
     results: Annotated[Path, typer.Option(help="Where records go.")] = Path("results"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing a killed run.")] = False,
+    stop_after: Annotated[
+        float | None, typer.Option(help="Seconds after which a training run pauses; the same command continues it.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check recipe and machine, then stop.")] = False,
 ) -> None:
     """Run a recipe once and write its record below results/.
@@ -43,7 +46,7 @@ def run(
     if dry_run:
         typer.echo(f"{recipe}: fine; about {loaded.recipe.hardware.minutes:g} minutes on the hardware it names")
         return
-    execute(loaded, results, fresh=fresh)
+    execute(loaded, results, fresh=fresh, stop_after=stop_after)
 
 
 def check_machine(loaded: Loaded) -> None:
@@ -72,7 +75,7 @@ def check_machine(loaded: Loaded) -> None:
         raise UserError(f"recipe {loaded.path}: {needs}; {facts.name} has {facts.memory_bytes / 1e9:.0f} GB{offer}")
 
 
-def execute(loaded: Loaded, results: Path, *, fresh: bool = False) -> Path:
+def execute(loaded: Loaded, results: Path, *, fresh: bool = False, stop_after: float | None = None) -> Path:
     """Run an experiment to its end and return the folder of its record.
 
     Raises:
@@ -86,6 +89,7 @@ def execute(loaded: Loaded, results: Path, *, fresh: bool = False) -> Path:
         loaded.recipe, loaded.name, results, ["codelab", *sys.argv[1:]], commit=commit, dirty=dirty,
         label=_label(facts.name if facts else "cpu"), fresh=fresh,
     )  # fmt: skip
+    opened.stop_after = stop_after
     opened.environment(environment.facts(), facts)
     if opened.resumed:
         typer.echo(f"continuing {opened.folder}", err=True)
@@ -95,6 +99,9 @@ def execute(loaded: Loaded, results: Path, *, fresh: bool = False) -> Path:
         if not opened.has_results():
             opened.discard()
         raise
+    except Paused:
+        typer.echo(f"paused; the same command continues {opened.folder}", err=True)
+        raise typer.Exit(75) from None
     except KeyboardInterrupt:
         again = shlex.join(["codelab", *sys.argv[1:]])
         typer.echo(f"\ninterrupted; to continue: {again}", err=True)

@@ -55,6 +55,7 @@ class Run:
 
     def __init__(self, folder: Path, state: dict[str, Any]) -> None:
         self.folder = folder
+        self.stop_after: float | None = None
         self._state = state
         self._began = time.monotonic()
         self._spent = float(state.get("seconds", 0.0))
@@ -75,6 +76,13 @@ class Run:
     def resumed(self) -> int:
         """How often this run was continued."""
         return int(self._state["resumed"])
+
+    def time_is_up(self, reserve: float = 0.0) -> bool:
+        """Whether the time this command was allowed ends within ``reserve`` seconds.
+
+        An experiment that sees this saves its state and raises :class:`~codelab.errors.Paused`.
+        """
+        return self.stop_after is not None and time.monotonic() - self._began + reserve > self.stop_after
 
     def phase(self, phase: Phase) -> None:
         """Add one phase, or replace the phase of the same name and variant."""

@@ -1,0 +1,245 @@
+"""The training loop behind ``codelab.train.pretrain``: one optimizer step at a time, its whole state in a checkpoint.
+
+A step takes the next ``rows_per_step`` rows of the seeded order, so that the position in the data is the step's number
+and an unbroken and a continued run see the same batches. Time that drives the schedule is training time alone.
+"""
+
+import math
+import time
+from contextlib import nullcontext
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from codelab.errors import UserError
+from codelab.measure import Meter
+from codelab.records import ModelFacts, Phase, Run
+from codelab.train import checkpoint
+from codelab.train.optimizers import build
+from codelab.train.pretrain import CHECKPOINT, PretrainRecipe, Shape
+from codelab.train.save import save_model
+from codelab.train.tokens import RowOrder, TokenFolder
+
+_BACKENDS = {
+    "auto": [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH],
+    "flash": [SDPBackend.FLASH_ATTENTION],
+    "cudnn": [SDPBackend.CUDNN_ATTENTION],
+}
+# Dense bf16 peaks of the data sheets, in FLOP/s, for the model FLOP utilisation.
+_PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+
+
+class RowLoss(nn.Module):
+    """Mean next-token cross entropy of rows, computed inside one module so that it compiles as a whole."""
+
+    def __init__(self, model: GPT2LMHeadModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Loss in nats a token for ``rows`` of shape (batch, length + 1)."""
+        hidden = self.model.transformer(rows[:, :-1]).last_hidden_state
+        logits = functional.linear(hidden, self.model.transformer.wte.weight)
+        return functional.cross_entropy(logits.float().flatten(0, 1), rows[:, 1:].flatten())
+
+
+def make_model(shape: Shape, vocabulary: int, seed: int) -> GPT2LMHeadModel:
+    """A GPT-2 with random weights, no dropout, and a vocabulary padded to a multiple of 64."""
+    torch.manual_seed(seed)
+    config = GPT2Config(
+        vocab_size=math.ceil(vocabulary / 64) * 64, n_positions=shape.positions, n_embd=shape.width,
+        n_layer=shape.layers, n_head=shape.heads, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+        attn_implementation="sdpa", use_cache=False,
+    )  # fmt: skip
+    return GPT2LMHeadModel(config)
+
+
+def flops_per_token(shape: Shape, vocabulary: int) -> float:
+    """Forward and backward FLOPs a token: 6 for each weight in a matrix product, plus causal attention."""
+    matrices = shape.layers * 12 * shape.width**2 + vocabulary * shape.width
+    return 6.0 * matrices + 6.0 * shape.layers * shape.width * shape.positions
+
+
+class Trainer:
+    """State of one pretraining run.
+
+    Args:
+        recipe: the settings.
+        run: where steps and metrics go.
+        folder: the tokens.
+
+    Raises:
+        UserError: sizes that do not divide.
+    """
+
+    def __init__(self, recipe: PretrainRecipe, run: Run, folder: TokenFolder) -> None:
+        self.accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
+        self.recipe, self.run, self.folder = recipe, run, folder
+        per_pass = recipe.rows_per_pass * self.accelerator.num_processes
+        if recipe.rows_per_step % per_pass:
+            raise UserError(
+                f"recipe: rows_per_step: expected a multiple of {per_pass} "
+                f"(rows_per_pass times {self.accelerator.num_processes} processes), got {recipe.rows_per_step}"
+            )
+        self.passes = recipe.rows_per_step // per_pass
+        if self.accelerator.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
+        self.model = make_model(recipe.shape, folder.vocabulary, recipe.seeds[0])
+        run.model(ModelFacts(role="policy", source="scratch:gpt2", parameters=self.model.num_parameters()))
+        loss = RowLoss(self.model).to(self.accelerator.device)
+        self.optimizers = build(self.model, recipe.optimizer)
+        if recipe.compiled:
+            loss.compile()
+        self.loss = self.accelerator.prepare_model(loss)
+        self.order = RowOrder(folder.train, recipe.shape.positions, recipe.seeds[0])
+        self.steps, self.seconds, self.compiled_in = 0, 0.0, 0.0
+        self.saved_at = time.monotonic()
+        self.meter = Meter()
+
+    @property
+    def tokens(self) -> int:
+        """Tokens trained on so far, repeats counted."""
+        return self.steps * self.recipe.rows_per_step * self.recipe.shape.positions
+
+    @property
+    def done(self) -> float:
+        """Share of the schedule that is behind."""
+        schedule = self.recipe.schedule
+        return (self.tokens if schedule.unit == "tokens" else self.seconds) / schedule.total
+
+    @property
+    def finished(self) -> bool:
+        """Whether the schedule has run out."""
+        return self.done >= 1.0
+
+    def restore(self) -> None:
+        """Continue from the newest checkpoint, then warm up the compiler outside the training time."""
+        state = checkpoint.load(self.run.work / CHECKPOINT, str(self.accelerator.device))
+        if state:
+            self.model.load_state_dict(state["model"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            self.steps, self.seconds, self.compiled_in = state["steps"], state["seconds"], state["compiled_in"]
+            self.run.truncate("steps", state["rows_logged"])
+        began = time.monotonic()
+        with self.meter.phase("compile"):
+            self._backward(self._rows(0, 0)).item()
+            self._zero()
+        self.compiled_in += time.monotonic() - began
+
+    def step(self) -> None:
+        """One optimizer step; logs one line, and evaluates and saves when due."""
+        began = time.monotonic()
+        factor = self.recipe.schedule.factor(self.done)
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            group["lr"] = group["peak"] * factor
+        total = torch.zeros((), device=self.accelerator.device)
+        for index in range(self.passes):
+            rows = self._rows(self.steps, index)
+            last = index + 1 == self.passes
+            with nullcontext() if last else self.accelerator.no_sync(self.loss):
+                total += self._backward(rows)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self._zero()
+        value = float(self.accelerator.reduce(total, "mean")) / self.passes
+        spent = time.monotonic() - began
+        if self.accelerator.num_processes > 1:
+            spent = float(self.accelerator.reduce(torch.tensor(spent, device=self.accelerator.device), "mean"))
+        self.seconds += spent
+        self.steps += 1
+        row: dict[str, float] = {
+            "step": self.steps, "tokens": self.tokens, "seconds": round(self.seconds, 3), "loss": value,
+            "gradient_norm": float(norm), "rate_factor": factor,
+            "tokens_per_second": self.recipe.rows_per_step * self.recipe.shape.positions / spent,
+        }  # fmt: skip
+        if not math.isfinite(value):
+            raise RuntimeError(f"loss is {value} at step {self.steps}")
+        if self.steps % self.recipe.evaluate_every == 0 or self.finished:
+            row["heldout_bits_per_byte"] = self.evaluate()
+        if self.accelerator.is_main_process:
+            self.run.step(**row)
+            if self.steps % 10 == 0 or "heldout_bits_per_byte" in row:
+                print(" ".join(f"{key}={value:.6g}" for key, value in row.items()), flush=True)
+        if time.monotonic() - self.saved_at > self.recipe.checkpoint_every:
+            self.save()
+
+    def evaluate(self) -> float:
+        """Held-out loss in bits per byte of text, over the first rows of the held-out split."""
+        length = self.recipe.shape.positions
+        starts = self.folder.heldout.row_starts(length)[: self.recipe.evaluate_rows]
+        mine = starts[self.accelerator.process_index :: self.accelerator.num_processes]
+        total = torch.zeros(2, device=self.accelerator.device, dtype=torch.float64)
+        with torch.no_grad():
+            for begin in range(0, len(mine) - self.recipe.rows_per_pass + 1, self.recipe.rows_per_pass):
+                rows = self.folder.heldout.rows(mine[begin : begin + self.recipe.rows_per_pass], length)
+                total[0] += self._mean_loss(torch.from_numpy(rows).to(self.accelerator.device))
+                total[1] += 1
+        total = self.accelerator.reduce(total, "sum")
+        if total[1] == 0:
+            raise UserError(f"held-out tokens: fewer than {self.recipe.rows_per_pass} rows of {length}")
+        nats = float(total[0] / total[1])
+        return nats / math.log(2) * self.folder.heldout.tokens / self.folder.heldout.text_bytes
+
+    def save(self) -> None:
+        """Write a checkpoint with everything that the next step depends on."""
+        self.saved_at = time.monotonic()
+        if self.accelerator.is_main_process:
+            state = {
+                "model": self.model.state_dict(), "optimizers": [each.state_dict() for each in self.optimizers],
+                "steps": self.steps, "seconds": self.seconds, "compiled_in": self.compiled_in,
+                "rows_logged": len(self.run.steps_so_far()),
+            }  # fmt: skip
+            checkpoint.save(self.run.work / CHECKPOINT, state)
+        self.accelerator.wait_for_everyone()
+
+    def finish(self) -> None:
+        """Write the model and the metrics that sum the run up."""
+        bits = self.evaluate()
+        if not self.accelerator.is_main_process:
+            return
+        save_model(self.model, self.recipe.tokenizer, self.recipe.output)
+        rate = self.tokens / self.seconds
+        self.run.metric("heldout_bits_per_byte", bits, n=self.folder.heldout.text_bytes, unit="bits/byte")
+        self.run.metric("tokens", self.tokens, unit="tokens")
+        self.run.metric("epochs", self.tokens / self.folder.train.tokens)
+        self.run.metric("tokens_per_second", rate, unit="tokens/s")
+        self.run.metric("devices", self.accelerator.num_processes)
+        name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+        peak = next((value for key, value in _PEAKS.items() if key in name), None)
+        if peak:
+            flops = flops_per_token(self.recipe.shape, self.model.config.vocab_size)
+            share = rate * flops / (peak * self.accelerator.num_processes)
+            self.run.metric("mfu", share, unit="share", method=f"{flops:.4g} FLOP a token, dense bf16 peak {peak:.4g}")
+        gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+        for name, seconds in (("compile", self.compiled_in), ("train", self.seconds)):
+            self.run.phase(Phase(name=name, seconds=seconds, gpu_allocated=gpu, cpu_peak=self.meter.phases[0].cpu_peak))
+
+    def _rows(self, step: int, index: int) -> torch.Tensor:
+        per_pass = self.recipe.rows_per_pass
+        offset = (index * self.accelerator.num_processes + self.accelerator.process_index) * per_pass
+        rows = torch.from_numpy(self.order.batch(step * self.recipe.rows_per_step + offset, per_pass))
+        if self.accelerator.device.type == "cuda":
+            return rows.pin_memory().to(self.accelerator.device, non_blocking=True)
+        return rows
+
+    def _backward(self, rows: torch.Tensor) -> torch.Tensor:
+        loss = self._mean_loss(rows)
+        (loss / self.passes).backward()
+        detached: torch.Tensor = loss.detach()
+        return detached
+
+    def _mean_loss(self, rows: torch.Tensor) -> torch.Tensor:
+        # The choice of attention kernel is baked in when the graph is compiled, so it must be the same in every call.
+        with self.accelerator.autocast(), sdpa_kernel(_BACKENDS[self.recipe.attention], set_priority=True):
+            loss: torch.Tensor = self.loss(rows)
+        return loss
+
+    def _zero(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)

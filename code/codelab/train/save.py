@@ -1,0 +1,57 @@
+"""Finished models as transformers folders: bf16 safetensors with the tokenizer's files beside them.
+
+Written to a temporary folder and renamed, so that a folder that exists is whole. Not covered: optimizer state, which is
+a checkpoint's (``codelab.train.checkpoint``).
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from codelab.errors import UserError
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+
+
+def save_model(model: Any, tokenizer: str | Path, output: str | Path) -> Path:
+    """Save weights in bf16, with special token ids in the configuration that match the tokenizer's.
+
+    Args:
+        model: a transformers causal language model.
+        tokenizer: folder that holds ``tokenizer.json``.
+        output: the folder to make; an older one is replaced.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    import torch  # noqa: PLC0415
+    from transformers import AutoTokenizer, GenerationConfig  # noqa: PLC0415
+
+    loaded = AutoTokenizer.from_pretrained(tokenizer)
+    final = Path(output)
+    temporary = final.with_name(f".{final.name}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        ids = {
+            "bos_token_id": loaded.bos_token_id,
+            "eos_token_id": loaded.eos_token_id,
+            "pad_token_id": loaded.pad_token_id,
+        }
+        for name, value in ids.items():
+            setattr(model.config, name, value)
+        model.config.use_cache = True
+        model.generation_config = GenerationConfig(**ids)
+        state = {key: value.detach().to(torch.bfloat16) for key, value in model.state_dict().items()}
+        model.config.dtype = torch.bfloat16
+        model.save_pretrained(temporary, state_dict=state)
+        for name in TOKENIZER_FILES:
+            if (Path(tokenizer) / name).exists():
+                shutil.copy(Path(tokenizer) / name, temporary / name)
+        if final.exists():
+            shutil.rmtree(final)
+        temporary.rename(final)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise UserError(f"{final}: cannot be written ({error.strerror})") from error
+    return final

@@ -1,0 +1,133 @@
+"""Pretraining on a CPU with a tiny model: it learns, and a killed run continues to the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from codelab.records import find_records, read_steps
+
+CODE = Path(__file__).resolve().parents[2]
+
+
+def write_recipe(folder: Path, tokens: Path, tokenizer: Path, **changes: Any) -> Path:
+    values: dict[str, Any] = {
+        "kind": "pretrain", "title": "Tiny", "hardware": {"device": "cpu", "minutes": 1},
+        "shape": {"layers": 2, "heads": 2, "width": 32, "positions": 32}, "tokens": str(tokens),
+        "tokenizer": str(tokenizer), "output": str(folder / "model"),
+        "schedule": {"unit": "tokens", "total": 8 * 32 * 60, "warmup": 0.1, "decay": 0.5},
+        "rows_per_step": 8, "rows_per_pass": 4, "evaluate_every": 20, "evaluate_rows": 8, "checkpoint_every": 0.02,
+        "precision": "fp32", "compiled": False,
+    }  # fmt: skip
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(values | changes))
+    return path
+
+
+def command(recipe: Path, results: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "codelab", "run", str(recipe), "--results", str(results), *more]
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CODE), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def finish(recipe: Path, results: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(recipe, results, *more), env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=200
+    )
+
+
+def kill_midway(recipe: Path, results: Path) -> None:
+    process = subprocess.Popen(
+        command(recipe, results), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 150
+    while process.poll() is None and time.monotonic() < deadline:
+        logs = list(results.glob("tiny/.*.partial/steps.jsonl"))
+        if logs and logs[0].read_bytes().count(b"\n") >= 25 and list(results.glob("tiny/.*.partial/work/pretrain.pt")):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return
+        time.sleep(0.002)
+    pytest.fail("the run ended before it could be killed")
+
+
+def curve(results: Path) -> list[tuple[str, str, str]]:
+    ((folder, record),) = find_records(results)
+    assert record.state == "ok", record.error
+    return [(row["step"], row["loss"], row["heldout_bits_per_byte"]) for row in read_steps(folder)]
+
+
+@pytest.mark.slow
+def test_kill_9_and_continue_gives_the_same_bits(tiny_tokens: Path, tiny_tokenizer: Path, tmp_path: Path) -> None:
+    import safetensors.torch
+    import torch
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        folder.mkdir()
+    recipe = write_recipe(whole, tiny_tokens, tiny_tokenizer)
+    done = finish(recipe, whole / "results")
+    assert done.returncode == 0, done.stderr
+    again = write_recipe(broken, tiny_tokens, tiny_tokenizer)
+    kill_midway(again, broken / "results")
+    assert list(find_records(broken / "results")) == []
+    done = finish(again, broken / "results")
+    assert done.returncode == 0, done.stderr
+    assert "continuing" in done.stderr
+
+    expected = curve(whole / "results")
+    assert len(expected) == 60
+    assert float(expected[-1][1]) < 0.7 * float(expected[0][1])
+    assert curve(broken / "results") == expected
+    weights = [safetensors.torch.load_file(folder / "model" / "model.safetensors") for folder in (whole, broken)]
+    assert weights[0].keys() == weights[1].keys()
+    for key, value in weights[0].items():
+        assert torch.equal(value, weights[1][key]), key
+
+
+@pytest.mark.slow
+def test_a_paused_run_says_so_and_the_model_loads_in_the_end(
+    tiny_tokens: Path, tiny_tokenizer: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    recipe = write_recipe(tmp_path, tiny_tokens, tiny_tokenizer)
+    paused = finish(recipe, tmp_path / "results", "--stop-after", "0")
+    assert paused.returncode == 75, paused.stderr
+    assert "paused" in paused.stderr
+    assert finish(recipe, tmp_path / "results").returncode == 0
+    ((_, record),) = find_records(tmp_path / "results")
+    assert record.resumed == 1
+    assert record.metrics["tokens"].value == 8 * 32 * 60
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert model.config.vocab_size % 64 == 0
+    assert model.config.vocab_size >= len(tokenizer)
+    assert model.config.pad_token_id == tokenizer.pad_token_id != tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rows_per_step": 6}, ["rows_per_step", "multiple of 4"]),
+        ({"tokens": "nowhere"}, ["nowhere/meta.json", "codelab corpus tokenize"]),
+        ({"tokenizer": "nowhere"}, ["nowhere/tokenizer.json"]),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(
+    tiny_tokens: Path, tiny_tokenizer: Path, tmp_path: Path, changes: dict[str, Any], words: list[str]
+) -> None:
+    recipe = write_recipe(tmp_path, tiny_tokens, tiny_tokenizer, **changes)
+    done = finish(recipe, tmp_path / "results")
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    for word in words:
+        assert word in last
+    assert not list((tmp_path / "results").glob("tiny/*"))
