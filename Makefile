@@ -21,6 +21,9 @@ help: ## List the targets
 book: setup-book ## HTML, PDF (and Word, with Quarto) into _book/
 	$(BIN)/codelab book build
 
+book-quarto: setup-book ## The book with Quarto, which must be on PATH
+	$(BIN)/codelab book build --renderer quarto
+
 book-pandoc: setup-book ## The book without Quarto, even where Quarto is there
 	$(BIN)/codelab book build --renderer pandoc
 
