@@ -1,0 +1,54 @@
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from codelab.measure import Meter
+
+MB = 1_000_000
+
+
+def test_seconds_and_peak_of_memory_given_back_within_the_phase() -> None:
+    meter = Meter(variant="v")
+    with meter.phase("idle") as idle:
+        time.sleep(0.05)
+    with meter.phase("work") as work:
+        block = np.ones(200 * MB, dtype=np.uint8)
+        del block
+    assert 0.05 <= idle.seconds < 1
+    assert work.cpu_peak is not None
+    assert idle.cpu_peak is not None
+    assert work.cpu_peak - idle.cpu_peak > 180 * MB
+    assert [(p.name, p.variant) for p in meter.phases] == [("idle", "v"), ("work", "v")]
+
+
+def test_peak_of_one_phase_does_not_leak_into_the_next() -> None:
+    meter = Meter()
+    with meter.phase("big") as big:
+        block = np.ones(300 * MB, dtype=np.uint8)
+        del block
+    with meter.phase("small") as small:
+        time.sleep(0.01)
+    assert big.cpu_peak is not None
+    assert small.cpu_peak is not None
+    assert big.cpu_peak - small.cpu_peak > 250 * MB
+
+
+@pytest.mark.parametrize("linger", [0.0, 0.6])
+def test_children_that_come_and_go_count(linger: float) -> None:
+    code = f"import time; block = bytearray(b'x') * {300 * MB}; time.sleep({linger})"
+    meter = Meter(interval=0.02)
+    with meter.phase("child") as phase:
+        subprocess.run([sys.executable, "-c", code], check=True)
+    assert phase.cpu_peak is not None
+    assert phase.cpu_peak > 300 * MB
+
+
+def test_phase_is_kept_when_the_body_fails() -> None:
+    meter = Meter()
+    with pytest.raises(RuntimeError, match="boom"), meter.phase("failing"):
+        raise RuntimeError("boom")
+    assert meter.phases[0].name == "failing"
+    assert meter.phases[0].seconds > 0
