@@ -6,7 +6,6 @@ sanitized release, of which only the task ids are used.
 """
 
 import ast
-import builtins
 import hashlib
 import json
 import os
@@ -71,8 +70,17 @@ class Task:
 
     @cached_property
     def entry_point(self) -> str:
-        """Name of the function that the first test calls; empty where no test calls one."""
-        return called_name(self.tests[0]) if self.tests else ""
+        """Name of the function that the first test calls; empty where no test calls one of the solution's."""
+        known = defined_names(ast.parse(self.code))
+        calls = (node.func for node in ast.walk(ast.parse(self.tests[0])) if isinstance(node, ast.Call))
+        return next((func.id for func in calls if isinstance(func, ast.Name) and func.id in known), "")
+
+    @cached_property
+    def needed_names(self) -> frozenset[str]:
+        """Global names that the tests and their setup take from the program: the function, sometimes a class."""
+        tree = ast.parse("\n".join([self.setup, *self.tests, *self.challenge_tests]))
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        return frozenset(used & defined_names(ast.parse(self.code)))
 
     @property
     def split(self) -> str:
@@ -80,12 +88,15 @@ class Task:
         return next((name for name, ids in SPLITS.items() if self.task_id in ids), "")
 
 
-def called_name(test: str) -> str:
-    """Name of the outermost function called in a test that is not a builtin; empty where there is none."""
-    for node in ast.walk(ast.parse(test)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not hasattr(builtins, node.func.id):
-            return node.func.id
-    return ""
+def defined_names(tree: ast.Module) -> set[str]:
+    """Names that the top level of a program defines: functions, classes, assigned variables."""
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
 
 
 def load(source: str | Path | None = None, *, verify: bool = True) -> list[Task]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from codelab.errors import UserError
-from codelab.tasks.mbpp import Task
+from codelab.tasks.mbpp import Task, defined_names
 
 Form = Literal["docstring", "instruction", "shots", "chat"]
 
@@ -138,11 +138,13 @@ class StopRule:
     Attributes:
         style: the style that was asked in.
         entry_point: the function that the tests call.
+        needed: every name that the tests take from the program.
         strings: texts that cannot stand in an answer; safe as an engine's stop strings.
     """
 
     style: Style
     entry_point: str
+    needed: frozenset[str]
     strings: tuple[str, ...]
 
     def finished(self, completion: str) -> bool:
@@ -158,13 +160,13 @@ class StopRule:
         text = _opened(completion, self.style, self.entry_point)
         starts = [match.start() for match in _STATEMENT.finditer(text)]
         # The last statement may still grow; the ones before it are whole.
-        return bool(starts) and _closed(text[: starts[-1]], self.entry_point)
+        return bool(starts) and _closed(text[: starts[-1]], self.needed)
 
 
 def stop_rule(task: Task, style: str | Style) -> StopRule:
     """The stop rule of a task in a style."""
     style = style_named(style)
-    return StopRule(style, task.entry_point, _HARD_STOPS[style.form])
+    return StopRule(style, task.entry_point, task.needed_names, _HARD_STOPS[style.form])
 
 
 def extract(completion: str, task: Task, style: str | Style) -> str:
@@ -189,7 +191,7 @@ def extract(completion: str, task: Task, style: str | Style) -> str:
         for stop in _HARD_STOPS[style.form]:
             text = text.partition(stop)[0]
         text = _opened(text, style, task.entry_point)
-    return _whole(text.replace("\r\n", "\n"), task.entry_point)
+    return _whole(text.replace("\r\n", "\n"), task.needed_names)
 
 
 def _opened(completion: str, style: Style, entry_point: str) -> str:
@@ -202,18 +204,18 @@ def _fenced(text: str, entry_point: str) -> str:
     return (named or blocks or [text])[0]
 
 
-def _whole(text: str, entry_point: str) -> str:
+def _whole(text: str, needed: frozenset[str]) -> str:
     """The program cut after its last whole statement, or earlier where it is complete."""
     ends = [match.start() for match in _STATEMENT.finditer(text)][1:]
     for end in ends:
-        if _closed(text[:end], entry_point):
+        if _closed(text[:end], needed):
             return text[:end]
     if _parses(text):
         return text
     # Statements are dropped from the end: at first the one that the length limit cut, seldom more.
     for end in reversed(ends[-200:]):
         if _parses(text[:end]):
-            return text[:end] if entry_point in _defined(ast.parse(text[:end])) else text
+            return text[:end] if needed <= defined_names(ast.parse(text[:end])) else text
     return text
 
 
@@ -225,17 +227,17 @@ def _parses(source: str) -> bool:
     return True
 
 
-def _closed(source: str, entry_point: str) -> bool:
-    """Whether the source parses, defines the function, and defines every global name that anything in it uses."""
-    if entry_point not in source or not _parses(source):
+def _closed(source: str, needed: frozenset[str]) -> bool:
+    """Whether the source parses, defines what the tests need, and defines every global name that anything in it uses."""
+    if not all(name in source for name in needed) or not _parses(source):
         return False
     tree = ast.parse(source)
-    if entry_point not in _defined(tree):
+    if not needed <= defined_names(tree):
         return False
     if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in tree.body):
         return True
     bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
-    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | _defined(tree)
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | defined_names(tree)
     bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -244,13 +246,3 @@ def _closed(source: str, entry_point: str) -> bool:
             bound |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     return not {name for name in used - bound if not hasattr(builtins, name)}
-
-
-def _defined(tree: ast.Module) -> set[str]:
-    names: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Assign):
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    return names
