@@ -5,9 +5,11 @@ Exit status: 0 done, 1 a check failed or a bug, 2 something the user can mend, 7
 """
 
 import sys
+from typing import Annotated
 
 import typer
 
+from codelab import __version__
 from codelab.errors import UserError
 
 app = typer.Typer(
@@ -17,6 +19,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"codelab {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Exit status: 0 done, 1 failed, 2 yours to mend, 75 paused, 130 interrupted.")
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Run recipes, keep records, build the book that reads them."""
 
 
 def main() -> None:

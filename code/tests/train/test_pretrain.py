@@ -16,11 +16,11 @@ from codelab.records import find_records, read_steps
 CODE = Path(__file__).resolve().parents[2]
 
 
-def write_recipe(folder: Path, tokens: Path, tokenizer: Path, **changes: Any) -> Path:
+def write_recipe(folder: Path, token_folder: Path, tokenizer_folder: Path, **changes: Any) -> Path:
     values: dict[str, Any] = {
         "kind": "pretrain", "title": "Tiny", "hardware": {"device": "cpu", "minutes": 1},
-        "shape": {"layers": 2, "heads": 2, "width": 32, "positions": 32}, "tokens": str(tokens),
-        "tokenizer": str(tokenizer), "output": str(folder / "model"),
+        "shape": {"layers": 2, "heads": 2, "width": 32, "positions": 32}, "tokens": str(token_folder),
+        "tokenizer": str(tokenizer_folder), "output": str(folder / "model"),
         "schedule": {"unit": "tokens", "total": 8 * 32 * 60, "warmup": 0.1, "decay": 0.5},
         "rows_per_step": 8, "rows_per_pass": 4, "evaluate_every": 20, "evaluate_rows": 8, "checkpoint_every": 0.02,
         "precision": "fp32", "compiled": False,
