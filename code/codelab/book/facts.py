@@ -9,21 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codelab.book.formats import interval, show
+from codelab.book.formats import Markdown, interval, show
 from codelab.errors import UserError
 from codelab.records import Metric, Phase, Record, find_records, read_samples, read_steps
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Markdown(str):
-    """Text that notebooks and inline code show as Markdown instead of escaping it."""
-
-    __slots__ = ()
-
-    def _repr_markdown_(self) -> str:
-        return str(self)
 
 
 def root() -> Path:
@@ -95,12 +86,12 @@ class Facts:
         """A metric's bare value, for plots and comparisons, in bytes, seconds or shares."""
         return self.metric(name).value
 
-    def value(self, name: str, fmt: str = "") -> str:
+    def value(self, name: str, fmt: str = "") -> Markdown:
         """A metric's value as text with its unit; see :func:`codelab.book.formats.show`."""
         metric = self.metric(name)
         return show(metric.value, fmt, metric.unit)
 
-    def ci(self, name: str, fmt: str = "") -> str:
+    def ci(self, name: str, fmt: str = "") -> Markdown:
         """A metric's value and interval: ``12.3 % (95 % CI 10.1–14.2 %)``.
 
         Raises:
@@ -111,7 +102,7 @@ class Facts:
             raise UserError(f"{self.folder}: metric {name!r} has no interval")
         level = show(metric.level or 0.95, ".0f %", "share")
         ends = interval(metric.low, metric.high, fmt, metric.unit)
-        return f"{show(metric.value, fmt, metric.unit)} ({level} CI {ends})"
+        return Markdown(f"{show(metric.value, fmt, metric.unit)} ({level} CI {ends})")
 
     def phase(self, name: str, variant: str | None = None) -> Phase:
         """One phase, of one variant where the run has several.
@@ -163,10 +154,10 @@ class Facts:
             return self.record.environment.cpu
         return device.name if device.count == 1 else f"{device.count} × {device.name}"
 
-    def link(self) -> str:
+    def link(self) -> Markdown:
         """The run's name as a Markdown link to its record, which the build puts beside the pages."""
         name = f"{self.record.recipe.name}/{self.record.run}"
-        return f"[`{name}`](../results/{name}/record.json)"
+        return Markdown(f"[`{name}`](../results/{name}/record.json)")
 
     def provenance(self) -> Markdown:
         """One Markdown line that says which record, code, device and day the numbers come from."""

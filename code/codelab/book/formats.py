@@ -7,6 +7,17 @@ import math
 import re
 
 NBSP = "\N{NO-BREAK SPACE}"
+
+
+class Markdown(str):
+    """Text that notebooks and inline code show as Markdown instead of escaping it."""
+
+    __slots__ = ()
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
 _SCALE: dict[str, tuple[str, float]] = {
     "TB": ("bytes", 1e-12), "GB": ("bytes", 1e-9), "MB": ("bytes", 1e-6), "kB": ("bytes", 1e-3),
     "h": ("s", 1 / 3600), "min": ("s", 1 / 60), "s": ("s", 1), "ms": ("s", 1e3), "µs": ("s", 1e6),
@@ -17,7 +28,7 @@ _UNITS = {"byte": "bytes", "b": "bytes", "seconds": "s", "sec": "s", "fraction":
 _FORMAT = re.compile(r"(?P<spec>[+ ]?,?(?:\.\d+)?[dfeg]?)\s*(?P<unit>.*)")
 
 
-def show(value: float, fmt: str = "", unit: str | None = None) -> str:
+def show(value: float, fmt: str = "", unit: str | None = None) -> Markdown:
     """One number with its unit, a no-break space between them.
 
     Args:
@@ -30,7 +41,7 @@ def show(value: float, fmt: str = "", unit: str | None = None) -> str:
         ValueError: ``fmt`` asks for a unit that ``unit`` cannot be converted to.
     """
     if not math.isfinite(value):
-        return "n/a"
+        return Markdown("n/a")
     base = _UNITS.get(unit or "", unit or "")
     match = _FORMAT.fullmatch(fmt)
     spec, target = (match["spec"], match["unit"]) if match else ("", fmt)
@@ -43,7 +54,7 @@ def show(value: float, fmt: str = "", unit: str | None = None) -> str:
     text = format(value, spec) if spec else digits(value, 1 if target in ("%", "points") else None)
     text = text.replace("-", "−")
     target = {"x": "×"}.get(target, target)
-    return f"{text}{'' if target in ('×', '') else NBSP}{target}"
+    return Markdown(f"{text}{'' if target in ('×', '') else NBSP}{target}")
 
 
 def digits(value: float, decimals: int | None = None) -> str:
@@ -59,13 +70,13 @@ def digits(value: float, decimals: int | None = None) -> str:
     return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
-def interval(low: float, high: float, fmt: str = "", unit: str | None = None) -> str:
+def interval(low: float, high: float, fmt: str = "", unit: str | None = None) -> Markdown:
     """Two ends of an interval with one unit: ``10.1–14.2 %``."""
-    left, right = show(low, fmt, unit), show(high, fmt, unit)
+    left, right = str(show(low, fmt, unit)), show(high, fmt, unit)
     number, _, tail = left.partition(NBSP)
     if tail and right.endswith(NBSP + tail):
         left = number
-    return f"{left} to {right}" if "−" in left + right else f"{left}–{right}"
+    return Markdown(f"{left} to {right}" if "−" in left + right else f"{left}–{right}")
 
 
 def _natural(value: float, unit: str) -> str:

@@ -5,6 +5,7 @@ Not covered: anything that reads records; importing this module costs nothing.
 
 import os
 import random
+import sys
 from typing import Any
 
 from codelab.errors import UserError
@@ -23,7 +24,19 @@ def setup() -> None:
 
     np.random.seed(SEED)  # noqa: NPY002 - pandas and seaborn draw from the global generator
     use_style()
+    _show_strings()
     UserError._render_traceback_ = _one_line  # type: ignore[attr-defined]
+
+
+def _show_strings() -> None:
+    """Let inline code show strings as they are: otherwise a no-break space comes out as its escape."""
+    if "IPython" not in sys.modules:
+        return
+    from IPython.core.getipython import get_ipython  # noqa: PLC0415
+
+    shell: Any = get_ipython()
+    if shell is not None:
+        shell.display_formatter.formatters["text/markdown"].for_type(str, str)
 
 
 def _one_line(error: Any, *_: Any) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from codelab.book import formats as as_text
-from codelab.book.facts import Markdown
+from codelab.book.formats import Markdown
 
 if TYPE_CHECKING:
     import pandas as pd

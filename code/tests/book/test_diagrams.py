@@ -50,4 +50,4 @@ def test_refuses_unknown_and_doubled_names(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="q0-nothing"):
         diagrams.draw_all(tmp_path, ["q0-nothing"])
     with pytest.raises(ValueError, match="q0-line"):
-        diagrams.diagram("q0-line")(lambda: Figure())
+        diagrams.diagram("q0-line")(Figure)

@@ -1,0 +1,197 @@
+"""The book as a project: its settings, its chapters in order with their numbers, and their frozen text.
+
+Reads ``_quarto.yml``, so that both renderers and every check agree on what the book is. Not covered: Quarto profiles
+and included metadata files.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from codelab.errors import UserError
+
+FORMATS = {"html": "html", "typst": "typ", "docx": "docx", "ipynb": "ipynb"}
+_CELL = re.compile(r"^```+ *\{python\b", re.MULTILINE)
+_HEADING = re.compile(r"^# +(?P<title>.*?)\s*(?:\{(?P<attributes>[^{}]*)\})?\s*$", re.MULTILINE)
+_FENCED = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)\s*$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter.
+
+    Args:
+        root: the book's folder.
+        path: the file, relative to ``root``.
+        number: ``"7"``, ``"A"``, or empty where the chapter has none.
+        appendix: whether it stands among the appendices.
+    """
+
+    root: Path
+    path: str
+    number: str = ""
+    appendix: bool = False
+
+    @cached_property
+    def text(self) -> str:
+        """The chapter's file, with line feeds only.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        try:
+            return (self.root / self.path).read_bytes().decode("utf-8").replace("\r\n", "\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.path}: a chapter of _quarto.yml, but it cannot be read ({error})") from error
+
+    @cached_property
+    def heading(self) -> re.Match[str]:
+        """The one heading of the first level, code blocks left aside.
+
+        Raises:
+            UserError: there is none.
+        """
+        match = _HEADING.search(_FENCED.sub("", self.text))
+        if match is None:
+            raise UserError(f"{self.path}: no heading of the first level")
+        return match
+
+    @property
+    def title(self) -> str:
+        """The title's Markdown."""
+        return self.heading["title"]
+
+    @property
+    def identifier(self) -> str:
+        """The id for cross-references, such as ``sec-q7``, or empty."""
+        match = re.search(r"#([\w-]+)", self.heading["attributes"] or "")
+        return match[1] if match else ""
+
+    @property
+    def executable(self) -> bool:
+        """Whether it has code cells, and so must be frozen."""
+        return bool(_CELL.search(self.text))
+
+    @property
+    def page(self) -> str:
+        """The HTML page, relative to the output folder."""
+        return str(Path(self.path).with_suffix(".html"))
+
+    @property
+    def label(self) -> str:
+        """How a reference names it: ``Chapter 7``, ``Appendix A``, or its title."""
+        return f"{'Appendix' if self.appendix else 'Chapter'} {self.number}" if self.number else self.title
+
+    @property
+    def md5(self) -> str:
+        """The hash under which Quarto freezes this text."""
+        return hashlib.md5(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    @property
+    def freezer(self) -> Path:
+        """The folder of its frozen outputs."""
+        return self.root / "_freeze" / Path(self.path).with_suffix("")
+
+    def frozen(self, extension: str) -> str:
+        """The text to render: the file itself without code cells, else the executed Markdown.
+
+        Raises:
+            UserError: there is no frozen output for this format, or it belongs to another text.
+        """
+        if not self.executable:
+            return self.text
+        path = self.freezer / "execute-results" / f"{extension}.json"
+        mend = "render the book with Quarto (`make book-quarto`) to execute it"
+        try:
+            content = json.loads(path.read_bytes())
+            known, markdown = str(content["hash"]), str(content["result"]["markdown"])
+        except FileNotFoundError as error:
+            raise UserError(f"{self.path}: has code cells but no frozen {extension} output; {mend}") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: not a frozen chapter ({error}); {mend}") from error
+        if known != self.md5:
+            raise UserError(f"{self.path}: its text changed after its {extension} output was frozen; {mend}")
+        return markdown
+
+
+@dataclass(frozen=True)
+class Book:
+    """The settings that renderers and checks share."""
+
+    root: Path
+    settings: dict[str, Any] = field(repr=False)
+    chapters: tuple[Chapter, ...]
+
+    def of(self, key: str, default: str = "") -> str:
+        """A value of the ``book`` section as text."""
+        value = self.settings.get("book", {}).get(key, default)
+        if isinstance(value, list):
+            return ", ".join(str(item.get("name", item) if isinstance(item, dict) else item) for item in value)
+        return str(value.get("name", "") if isinstance(value, dict) else value)
+
+    @property
+    def title(self) -> str:
+        """The book's title."""
+        return self.of("title", "Untitled")
+
+    @property
+    def stem(self) -> str:
+        """Name of the PDF and Word files without suffix, as Quarto makes it."""
+        return self.of("output-file") or re.sub(r"[^\w.-]+", "-", self.title).strip("-")
+
+    @property
+    def language(self) -> str:
+        """The document language."""
+        return str(self.settings.get("lang", "en"))
+
+    @property
+    def bibliography(self) -> Path:
+        """The one bibliography file."""
+        named = self.settings.get("bibliography", "references.bib")
+        return self.root / str(named[0] if isinstance(named, list) else named)
+
+    @property
+    def formats(self) -> list[str]:
+        """Extensions of the formats that the book is made in, as the freezer names them."""
+        return [FORMATS[name] for name in self.settings.get("format", {}) if name in FORMATS]
+
+
+def read_book(root: Path) -> Book:
+    """Read ``_quarto.yml`` and the headings of all chapters.
+
+    Raises:
+        UserError: a file is missing or malformed.
+    """
+    path = root / "_quarto.yml"
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        book = settings["book"]
+        plain, appendices = _files(book["chapters"]), _files(book.get("appendices", []))
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not the settings of a book ({error})") from error
+    chapters = []
+    for names, numbers in ((plain, map(str, range(1, 100))), (appendices, iter("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))):
+        for name in names:
+            chapter = Chapter(root, name, appendix=names is appendices)
+            unnumbered = re.search(r"\.unnumbered|(^|\s)-($|\s)", chapter.heading["attributes"] or "")
+            chapters.append(chapter if unnumbered else Chapter(root, name, next(numbers), names is appendices))
+    return Book(root, settings, tuple(chapters))
+
+
+def _files(entries: list[Any]) -> list[str]:
+    names: list[str] = []
+    for entry in entries:
+        if isinstance(entry, str):
+            names.append(entry)
+        elif "chapters" in entry:
+            part = entry.get("part", "")
+            names += ([part] if str(part).endswith(".qmd") else []) + _files(entry["chapters"])
+        else:
+            names.append(entry.get("href") or entry["file"])
+    return names
