@@ -1,0 +1,49 @@
+-- Columns as wide as what stands in them. Pandoc takes the widths of a long pipe table from the dashes under its head,
+-- which says nothing about the text; here each column gets a share that grows with its longest word and its longest cell.
+-- Not covered: tables without widths, which every format already fits by itself, and tables with merged cells.
+
+local LINE = 92 -- characters on one line of a table in the PDF
+
+local function measure(cell, found)
+  local text = pandoc.utils.stringify(cell.contents)
+  found.longest = math.max(found.longest, utf8.len(text) or #text)
+  for word in text:gmatch("%S+") do found.word = math.max(found.word, utf8.len(word) or #word) end
+  return (cell.col_span or 1) == 1
+end
+
+return {
+  {
+    Table = function(tbl)
+      local columns = {}
+      for index, spec in ipairs(tbl.colspecs) do
+        if not spec[2] then return nil end
+        columns[index] = { word = 1, longest = 1 }
+      end
+      local bodies = {}
+      for _, body in ipairs(tbl.bodies) do
+        for _, row in ipairs(body.body) do table.insert(bodies, row) end
+      end
+      for _, rows in ipairs({ tbl.head.rows, bodies }) do
+        for _, row in ipairs(rows) do
+          for index, cell in ipairs(row.cells) do
+            if not columns[index] or not measure(cell, columns[index]) then return nil end
+          end
+        end
+      end
+      local natural = 0
+      for _, column in ipairs(columns) do natural = natural + column.longest + 2 end
+      local total, shares = 0, {}
+      for index, column in ipairs(columns) do
+        -- Where everything fits on one line it does. Else the root keeps one very long cell from taking the page, and no
+        -- column is narrower than its longest word.
+        local wanted = math.max(column.word + 2, 3.2 * math.sqrt(column.longest))
+        shares[index] = natural <= LINE and column.longest + 2 or wanted
+        total = total + shares[index]
+      end
+      for index, spec in ipairs(tbl.colspecs) do
+        tbl.colspecs[index] = { spec[1], shares[index] / total }
+      end
+      return tbl
+    end,
+  },
+}
