@@ -13,12 +13,12 @@ from codelab.errors import UserError
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
-def save_model(model: Any, tokenizer: str | Path, output: str | Path) -> Path:
+def save_model(model: Any, tokenizer: Any, output: str | Path) -> Path:
     """Save weights in bf16, with special token ids in the configuration that match the tokenizer's.
 
     Args:
         model: a transformers causal language model.
-        tokenizer: folder that holds ``tokenizer.json``.
+        tokenizer: a transformers tokenizer, or the folder of one, whose files are then copied as they are.
         output: the folder to make; an older one is replaced.
 
     Raises:
@@ -27,7 +27,8 @@ def save_model(model: Any, tokenizer: str | Path, output: str | Path) -> Path:
     import torch  # noqa: PLC0415
     from transformers import AutoTokenizer, GenerationConfig  # noqa: PLC0415
 
-    loaded = AutoTokenizer.from_pretrained(tokenizer)
+    folder = Path(tokenizer) if isinstance(tokenizer, str | Path) else None
+    loaded = AutoTokenizer.from_pretrained(folder) if folder else tokenizer
     final = Path(output)
     temporary = final.with_name(f".{final.name}.tmp")
     try:
@@ -45,9 +46,11 @@ def save_model(model: Any, tokenizer: str | Path, output: str | Path) -> Path:
         state = {key: value.detach().to(torch.bfloat16) for key, value in model.state_dict().items()}
         model.config.dtype = torch.bfloat16
         model.save_pretrained(temporary, state_dict=state)
-        for name in TOKENIZER_FILES:
-            if (Path(tokenizer) / name).exists():
-                shutil.copy(Path(tokenizer) / name, temporary / name)
+        if folder is None:
+            loaded.save_pretrained(temporary)
+        for name in TOKENIZER_FILES if folder else ():
+            if folder and (folder / name).exists():
+                shutil.copy(folder / name, temporary / name)
         if final.exists():
             shutil.rmtree(final)
         temporary.rename(final)
