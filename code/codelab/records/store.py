@@ -6,14 +6,10 @@ Checkpoints are the experiment's own and lie below :attr:`Run.work`. Not covered
 recipe in the same folder at once (the second is refused) and reading finished runs (``codelab.records.reading``).
 """
 
-import csv
 import fcntl
-import io
 import json
-import os
 import shutil
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +18,7 @@ import zstandard
 from pydantic import BaseModel
 
 from codelab.errors import UserError
+from codelab.records.files import append_line, read_lines, to_csv, write_atomic
 from codelab.records.hashing import code_sha256, sha256_file
 from codelab.records.recipe import Recipe
 from codelab.records.schema import (
@@ -120,11 +117,11 @@ class Run:
 
     def step(self, **values: float | int | str) -> None:
         """Append one row to ``steps.csv``; a new column may appear at any time."""
-        _append(self.folder / "steps.jsonl", values)
+        append_line(self.folder / "steps.jsonl", values)
 
     def sample(self, **values: Any) -> None:
         """Append one sample (a completion with its verdict, say)."""
-        _append(self.folder / "samples.jsonl", values)
+        append_line(self.folder / "samples.jsonl", values)
 
     def has_results(self) -> bool:
         """Whether anything was measured yet."""
@@ -133,17 +130,17 @@ class Run:
 
     def steps_so_far(self) -> list[dict[str, Any]]:
         """Steps already written, by this process or by the ones that it continues."""
-        return _read_lines(self.folder / "steps.jsonl")
+        return read_lines(self.folder / "steps.jsonl")
 
     def samples_so_far(self) -> list[dict[str, Any]]:
         """Samples already written; a line cut short by a kill is dropped from the file first."""
-        return _read_lines(self.folder / "samples.jsonl")
+        return read_lines(self.folder / "samples.jsonl")
 
     def truncate(self, name: Literal["steps", "samples"], keep: int) -> None:
         """Drop all but the first ``keep`` rows, for continuing from a checkpoint older than the last row."""
         path = self.folder / f"{name}.jsonl"
-        rows = _read_lines(path)[:keep]
-        _write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+        rows = read_lines(path)[:keep]
+        write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
 
     def finish(self, state: Literal["ok", "failed"] = "ok", error: str | None = None) -> Path:
         """Write the record and move the run to its final place.
@@ -155,15 +152,15 @@ class Run:
         self._save()
         files: dict[str, str] = {}
         if steps := self.steps_so_far():
-            _write_atomic(self.folder / STEPS, _to_csv(steps).encode())
+            write_atomic(self.folder / STEPS, to_csv(steps).encode())
             files[STEPS] = sha256_file(self.folder / STEPS)
         samples = self.folder / "samples.jsonl"
         if samples.exists():
             packed = zstandard.ZstdCompressor(level=19).compress(samples.read_bytes())
-            _write_atomic(self.folder / SAMPLES, packed)
+            write_atomic(self.folder / SAMPLES, packed)
             files[SAMPLES] = sha256_file(self.folder / SAMPLES)
         record = Record.model_validate({**self._state, "files": files})
-        _write_atomic(self.folder / RECORD, (record.model_dump_json(indent=1) + "\n").encode())
+        write_atomic(self.folder / RECORD, (record.model_dump_json(indent=1) + "\n").encode())
         for scratch in ("steps.jsonl", "samples.jsonl", _STATE, "lock"):
             (self.folder / scratch).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "work", ignore_errors=True)
@@ -185,7 +182,7 @@ class Run:
 
     def _save(self) -> None:
         self._state["seconds"] = self._spent + time.monotonic() - self._began
-        _write_atomic(self.folder / _STATE, json.dumps(self._state, allow_nan=False).encode())
+        write_atomic(self.folder / _STATE, json.dumps(self._state, allow_nan=False).encode())
 
 
 def open_run(
@@ -256,49 +253,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _write_atomic(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def _append(path: Path, values: Mapping[str, Any]) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(values, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-
-
 def _read_state(folder: Path) -> dict[str, Any] | None:
     try:
         state = json.loads((folder / _STATE).read_bytes())
     except (OSError, json.JSONDecodeError):
         return None
     return state if isinstance(state, dict) else None
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) != len(content):
-        _write_atomic(path, whole)
-    return [json.loads(line) for line in whole.splitlines()]
-
-
-def _to_csv(rows: list[dict[str, Any]]) -> str:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()

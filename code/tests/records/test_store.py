@@ -17,6 +17,7 @@ from codelab.records import (
     Phase,
     Recipe,
     Run,
+    files,
     find_records,
     open_run,
     read_record,
@@ -24,7 +25,6 @@ from codelab.records import (
     read_steps,
     verify_files,
 )
-from codelab.records import store as store_module
 
 CODE = Path(__file__).resolve().parents[2]
 RECIPE = Recipe(kind="demo", title="Demo", hardware=Hardware(minutes=1))
@@ -134,7 +134,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def full(_fd: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store_module.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(UserError, match="No space left"):
         run.metric("m", 1.0)
     assert not [path for path in run.folder.iterdir() if path.suffix == ".tmp"]
