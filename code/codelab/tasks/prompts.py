@@ -228,7 +228,7 @@ def _parses(source: str) -> bool:
 
 
 def _closed(source: str, needed: frozenset[str]) -> bool:
-    """Whether the source parses, defines what the tests need, and defines every global name that anything in it uses."""
+    """Whether the source parses, defines what the tests need, and every global name that it uses."""
     if not all(name in source for name in needed) or not _parses(source):
         return False
     tree = ast.parse(source)
