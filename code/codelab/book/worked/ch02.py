@@ -96,6 +96,24 @@ def memory_rows() -> list[MemoryRow]:
     return rows
 
 
+def memory_table() -> list[dict[str, str | float]]:
+    """:func:`memory_rows` with headings, sizes in GB."""
+    return [
+        {
+            "Model": row.model,
+            "Method": row.method,
+            "Weights": row.weights / GB,
+            "Gradients": row.gradients / GB,
+            "Optimizer": row.optimizer / GB,
+            "Activations": row.activations / GB,
+            "Adapters": row.adapters / GB,
+            "Total": row.total / GB,
+            "Smallest card": row.card,
+        }
+        for row in memory_rows()
+    ]
+
+
 def nf4_levels() -> tuple[float, ...]:
     """The 16 values of 4-bit NormalFloat, from -1 to 1, as bitsandbytes builds them.
 

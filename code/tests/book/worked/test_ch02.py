@@ -40,6 +40,12 @@ def test_full_training_is_sixteen_bytes_a_parameter_before_activations() -> None
     assert row.weights + row.gradients + row.optimizer == 16 * 6_738_415_616
 
 
+def test_table_sums_across() -> None:
+    for row in ch02.memory_table():
+        sizes = [value for value in row.values() if isinstance(value, float)]
+        assert sum(sizes[:-1]) == pytest.approx(sizes[-1])
+
+
 def test_cards() -> None:
     assert ch02.smallest_card(7.9e9) == 8
     assert ch02.smallest_card(8.1e9) == 16
