@@ -113,6 +113,12 @@ def test_beta_slows_the_shift_and_does_not_turn_it() -> None:
     assert longer.policies[-1, UNSEEN] > ends[-1].policies[-1, UNSEEN]
 
 
+def test_weight_of_a_pair_is_halved_at_the_stated_margin() -> None:
+    for beta in (0.1, 1.0):
+        margin = ch05.half_weight_margin(beta)
+        assert 1 / (1 + np.exp(beta * margin)) == pytest.approx(0.25)
+
+
 def test_ipo_stops_at_its_margin() -> None:
     for tau in (0.5, 1.0):
         end = ch05.train(TOY, replace(Setting(loss="ipo"), beta=tau))
