@@ -7,9 +7,10 @@ and included metadata files.
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import yaml
@@ -31,12 +32,16 @@ class Chapter:
         path: the file, relative to ``root``.
         number: ``"7"``, ``"A"``, or empty where the chapter has none.
         appendix: whether it stands among the appendices.
+        part: title of the part that it belongs to, or empty.
+        name: what a numbered chapter is called in references.
     """
 
     root: Path
     path: str
     number: str = ""
     appendix: bool = False
+    part: str = ""
+    name: str = "Chapter"
 
     @cached_property
     def text(self) -> str:
@@ -86,7 +91,7 @@ class Chapter:
     @property
     def label(self) -> str:
         """How a reference names it: ``Chapter 7``, ``Appendix A``, or its title."""
-        return f"{'Appendix' if self.appendix else 'Chapter'} {self.number}" if self.number else self.title
+        return f"{self.name} {self.number}" if self.number else self.title
 
     @property
     def md5(self) -> str:
@@ -175,23 +180,27 @@ def read_book(root: Path) -> Book:
         plain, appendices = _files(book["chapters"]), _files(book.get("appendices", []))
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not the settings of a book ({error})") from error
+    words = settings.get("language") or {}
+    own, other = words.get("crossref-ch-prefix", "Chapter"), words.get("crossref-apx-prefix", "Appendix")
     chapters = []
-    for names, numbers in ((plain, map(str, range(1, 100))), (appendices, iter("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))):
-        for name in names:
-            chapter = Chapter(root, name, appendix=names is appendices)
+    for files, numbers, word in ((plain, map(str, range(1, 100)), own), (appendices, iter(ascii_uppercase), other)):
+        for name, part in files:
+            chapter = Chapter(root, name, appendix=files is appendices, part=part, name=word)
             unnumbered = re.search(r"\.unnumbered|(^|\s)-($|\s)", chapter.heading["attributes"] or "")
-            chapters.append(chapter if unnumbered else Chapter(root, name, next(numbers), names is appendices))
+            chapters.append(chapter if unnumbered else replace(chapter, number=next(numbers)))
     return Book(root, settings, tuple(chapters))
 
 
-def _files(entries: list[Any]) -> list[str]:
-    names: list[str] = []
+def _files(entries: list[Any], part: str = "") -> list[tuple[str, str]]:
+    names: list[tuple[str, str]] = []
     for entry in entries:
         if isinstance(entry, str):
-            names.append(entry)
+            names.append((entry, part))
         elif "chapters" in entry:
-            part = entry.get("part", "")
-            names += ([part] if str(part).endswith(".qmd") else []) + _files(entry["chapters"])
+            title = str(entry.get("part", ""))
+            if title.endswith(".qmd"):
+                names.append((title, part))
+            names += _files(entry["chapters"], title)
         else:
-            names.append(entry.get("href") or entry["file"])
+            names.append((entry.get("href") or entry["file"], part))
     return names

@@ -1,0 +1,80 @@
+"""The whole book as Pandoc documents, one a chapter: numbered, references and citations resolved.
+
+What it understands is what the chapters may use: headings, figures and tables with ids, numbered equations, callouts,
+cells and their outputs. Not covered: sub-figures, tabsets, includes, conditional content.
+"""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import panflute as pf
+import pypandoc
+
+from codelab.book.project import Book
+from codelab.book.render.model import Page, Target, Writer
+from codelab.book.render.number import KINDS, number
+from codelab.book.render.pandoc import dump, load, parts, read, walk
+from codelab.errors import UserError
+
+
+def build(book: Book, writer: Writer) -> list[Page]:
+    """Parse, number, resolve and cite all chapters.
+
+    Raises:
+        UserError: a chapter is not frozen, or a reference or citation leads nowhere.
+    """
+    header = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+    texts = [header.sub("", chapter.frozen(writer.extension)) for chapter in book.chapters]
+    with ThreadPoolExecutor() as pool:
+        pages = [Page(*pair) for pair in zip(book.chapters, pool.map(read, texts), strict=True)]
+    targets: dict[str, Target] = {}
+    for page in pages:
+        number(page, writer, targets)
+    broken: list[str] = []
+    for page in pages:
+        page.blocks = walk(page.blocks, partial(_resolve, page, writer, targets, broken))
+    if broken:
+        raise UserError(f"cross-references that lead nowhere: {'; '.join(broken)}")
+    return _cite(book, pages)
+
+
+def _resolve(page: Page, writer: Writer, targets: dict[str, Target], broken: list[str], element: Any) -> Any:
+    if not isinstance(element, pf.Cite):
+        return None
+    names = [citation.id for citation in element.citations]
+    if not any(name.partition("-")[0] in KINDS and "-" in name for name in names):
+        return None
+    links: list[Any] = []
+    for name in names:
+        if name not in targets:
+            broken.append(f"@{name} in {page.chapter.path}")
+            continue
+        text, there = targets[name]
+        links += [pf.Str(","), pf.Space()] if links else []
+        links.append(pf.Link(pf.Str(text), url=writer.target(name, page, there), classes=["xref"]))
+    return links
+
+
+def _cite(book: Book, pages: list[Page]) -> list[Page]:
+    """One citeproc run over the book, so that "2020a" and "2020b" mean the same everywhere."""
+    blocks = [pf.Div(*page.blocks, attributes={"page": str(index)}) for index, page in enumerate(pages)]
+    entries = book.bibliography.read_text(encoding="utf-8") if book.bibliography.exists() else ""
+    known = set(re.findall(r"^@\w+\{\s*([^,\s]+)", entries, re.MULTILINE))
+    cites = [part for block in blocks for part in parts(block) if isinstance(part, pf.Cite)]
+    unknown = {f"@{citation.id}" for cite in cites for citation in cite.citations} - {f"@{key}" for key in known}
+    if unknown:
+        raise UserError(f"citations without an entry in {book.bibliography.name}: {', '.join(sorted(unknown))}")
+    filters = [name for name in book.settings.get("filters") or [] if str(name).endswith(".lua")]
+    options = [*(f"--lua-filter={book.root / name}" for name in filters), "--citeproc", "--wrap=none"]
+    source = pf.Doc(*blocks, metadata={"link-citations": True, "lang": book.language})
+    source.metadata["bibliography"] = pf.MetaString(str(book.bibliography))
+    last = pages[-1]
+    for element in load(pypandoc.convert_text(dump(source), "json", "json", extra_args=options)):
+        if "page" in element.attributes:
+            last = pages[int(element.attributes["page"])]
+            last.blocks = list(element.content)
+        else:  # a book without a chapter for its references: they follow the last one
+            last.blocks.append(element)
+    return pages
