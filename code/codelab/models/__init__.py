@@ -1,1 +1,6 @@
-"""See the modules of this package."""
+"""Where weights come from, and how they are loaded, quantised and compared."""
+
+from codelab.models.load import LoadedModel, load_model
+from codelab.models.source import ModelSource
+
+__all__ = ["LoadedModel", "ModelSource", "load_model"]
