@@ -18,6 +18,7 @@ app = typer.Typer(
 
 @app.command("build")
 def build_corpus(
+    *,
     sources: Annotated[Path, typer.Option(help="Tab-separated list: repo, commit, licence, group.")],
     checkouts: Annotated[Path, typer.Option(help="Folder of git checkouts, bare ones too.")],
     mbpp: Annotated[Path, typer.Option(help="mbpp.jsonl, to keep out of the corpus.")],
@@ -31,7 +32,7 @@ def build_corpus(
         str | None, typer.Option(help="Clone missing checkouts from here, for example https://github.com.")
     ] = None,
     skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out sources without a checkout.")] = False,
-    only_read: Annotated[bool, typer.Option("--only-read", help="Stop after the shards: checkouts may go.")] = False,
+    only_read: Annotated[bool, typer.Option("--only-read", help="Stop after the shards; checkouts may go.")] = False,
 ) -> None:
     """Build the corpus; the same command continues an interrupted build.
 
@@ -50,8 +51,8 @@ def build_corpus(
     missing = read_all(listed, checkouts, shards, workers=workers, clone_from=clone_from, report=typer.echo)
     if missing and not skip_missing:
         raise UserError(
-            f"{len(missing)} of {len(listed)} sources have no readable checkout (named above), the first {missing[0].repo}; "
-            "fetch them, give --clone-from, or leave them out with --skip-missing"
+            f"{len(missing)} of {len(listed)} sources have no readable checkout, the first {missing[0].repo} "
+            "(all are named above); fetch them, give --clone-from, or leave them out with --skip-missing"
         )
     if only_read:
         return

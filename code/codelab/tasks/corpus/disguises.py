@@ -1,7 +1,8 @@
 """Disguised copies of the benchmark solutions, to measure what the decontamination misses.
 
-Each disguise changes one thing that a copyist changes: layout, comments, docstring, variable names, all names. A copy is
-missed when the detector does not name its problem. Not covered: rewrites with another algorithm, which no text rule finds.
+Each disguise changes one thing that a copyist changes: layout, comments, docstring, variable names, all names. A copy
+is missed when the detector does not name its problem. Not covered: rewrites with another algorithm, which no text rule
+finds.
 """
 
 import ast
@@ -76,7 +77,7 @@ DISGUISES: dict[str, Callable[[Problem], str]] = {
 
 
 def miss_rates(problems: list[Problem], detector: Detector) -> list[dict[str, Any]]:
-    """For each disguise and benchmark: how many copies there are, how many were missed, the share, and the keys missed."""
+    """For each disguise and benchmark: copies, how many were missed, their share, and the keys missed."""
     result = []
     for name, disguise in DISGUISES.items():
         for benchmark in sorted({problem.key.partition("/")[0] for problem in problems}):
@@ -94,7 +95,7 @@ class _Renamer(ast.NodeTransformer):
     def __init__(self, names: dict[str, str]) -> None:
         self._names = names
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:  # noqa: N802 - the name is ast's
+    def visit_Name(self, node: ast.Name) -> ast.Name:
         node.id = self._names.get(node.id, node.id)
         return node
 
@@ -108,7 +109,7 @@ class _Renamer(ast.NodeTransformer):
         node.arg = self._names.get(node.arg, node.arg) if node.arg else node.arg
         return node
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # noqa: N802 - the name is ast's
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         self.generic_visit(node)
         node.name = self._names.get(node.name, node.name)
         return node

@@ -1,8 +1,9 @@
 """Which licence a text is, read from the text itself, and which licences a corpus may hold.
 
 Recognition goes by sentences that the licences share in every copy, after lower-casing and collapsing white space. A
-source counts as permissive when its root has at least one recognised permissive licence and no copyleft one; a licence
-file further down speaks for its own folder. Not covered: dual licensing by choice, patents, and legal advice.
+source counts as permissive when its own licence file has at least one recognised permissive licence and no copyleft
+one; root files about bundled parts count only where it has none of its own; one further down speaks for its own folder.
+Not covered: dual licensing by choice, patents, and legal advice.
 """
 
 import re
@@ -24,6 +25,7 @@ PERMISSIVE = frozenset(
     }
 )
 LICENCE_FILE = re.compile(r"(.*[-_])?(un)?licen[cs]es?([-_].*)?|copying([-_].*)?|copyright", re.IGNORECASE)
+_OWN = re.compile(r"(un)?licen[cs]e([.-].*)?|copying([.-].*)?", re.IGNORECASE)
 
 _NAMED = re.compile(r"[^a-z0-9]+")
 _COPYLEFT_TEXT = (
@@ -96,13 +98,14 @@ def judge_root(found: Mapping[str, frozenset[str]]) -> tuple[frozenset[str], str
     Returns:
         The permissive licences seen, and None or the reason why the source may not be used.
     """
-    everything = frozenset[str]().union(*found.values())
-    allowed = everything & PERMISSIVE
-    blocked = sorted(everything - PERMISSIVE)
-    if not found:
+    allowed = frozenset[str]().union(*found.values()) & PERMISSIVE
+    judged = {name: seen for name, seen in found.items() if _OWN.fullmatch(name)} or found
+    stated = frozenset[str]().union(*judged.values())
+    blocked = sorted(stated - PERMISSIVE)
+    if not judged:
         return allowed, "no licence file at the root"
     if blocked:
-        return allowed, f"{', '.join(blocked)} in {next(name for name, seen in found.items() if seen & set(blocked))}"
-    if not allowed:
-        return allowed, f"licence not recognised in {', '.join(sorted(found))}"
+        return allowed, f"{', '.join(blocked)} in {next(name for name, seen in judged.items() if seen & set(blocked))}"
+    if not stated:
+        return allowed, f"licence not recognised in {', '.join(sorted(judged))}"
     return allowed, None
