@@ -24,6 +24,13 @@ def bytes_by_dtype(model: Any) -> dict[str, int]:
     return dict(sorted(sizes.items()))
 
 
+def embedding_bytes(model: Any) -> int:
+    """Bytes of the token embedding and of the head, once where they are tied; bitsandbytes quantises neither."""
+    layers = (model.get_input_embeddings(), model.get_output_embeddings())
+    weights = {layer.weight.data_ptr(): layer.weight for layer in layers if layer is not None}
+    return sum(int(weight.nbytes) for weight in weights.values())
+
+
 def modules(model: Any) -> dict[str, int]:
     """Number of modules with weights by class, e.g. ``{"Linear8bitLt": 210, "Embedding": 1, …}``."""
     counts = Counter(type(m).__name__ for m in model.modules() if next(m.parameters(recurse=False), None) is not None)

@@ -66,6 +66,7 @@ def _measure(payload: dict[str, Any], meter: Meter) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "facts": loaded.facts.model_dump(),
         "bytes": inspect.bytes_by_dtype(model),
+        "embedding_bytes": inspect.embedding_bytes(model),
         "modules": inspect.modules(model),
         "cpu_after_load": psutil.Process().memory_info().rss,
         "gpu_after_load": torch.cuda.memory_allocated() if model.device.type == "cuda" else None,
