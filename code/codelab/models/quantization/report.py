@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from codelab.models.quantization.experiment import QuantizeRecipe
 
 _LOADED = (
-    "weights_bytes", "embedding_bytes", "quantised_modules", "load_seconds", "load_cpu_peak", "load_gpu_peak", "cpu_after_load",
-    "gpu_after_load", "gpu_peak", "gpu_device_peak", "cpu_peak", "first_call_seconds",
+    "weights_bytes", "embedding_bytes", "quantised_modules", "load_seconds", "load_cpu_peak", "load_cpu_growth",
+    "load_gpu_peak", "cpu_after_load", "cpu_growth", "gpu_after_load", "gpu_device_before_load", "gpu_peak",
+    "gpu_device_peak", "cpu_peak", "first_call_seconds",
 )  # fmt: skip
-_UNITS = {"seconds": "s", "bytes": "bytes", "peak": "bytes", "load": "bytes"}
+_UNITS = {"seconds": "s", "bytes": "bytes", "peak": "bytes", "load": "bytes", "growth": "bytes"}
 _COMPARED = (
     "weights_bytes",
     "load_seconds",
@@ -28,6 +29,7 @@ _COMPARED = (
     "gpu_after_load",
     "gpu_peak",
     "cpu_peak",
+    "cpu_growth",
 )
 
 
@@ -75,6 +77,8 @@ def _variant_row(answer: dict[str, Any], source: str, variant: Any) -> dict[str,
         "modules": answer["modules"],
         "load_seconds": phases["load"]["seconds"],
         "load_cpu_peak": phases["load"]["cpu_peak"],
+        "load_cpu_growth": phases["load"]["cpu_peak"] - phases["start"]["cpu_peak"],
+        "cpu_growth": answer["cpu_after_load"] - phases["start"]["cpu_peak"],
         "load_gpu_peak": phases["load"]["gpu_allocated"],
         "cpu_before_load": phases["start"]["cpu_peak"],
         "cpu_after_load": answer["cpu_after_load"],
@@ -124,7 +128,7 @@ def _speed(run: Run, answers: list[dict[str, Any]], repeats: int, full: dict[str
     cells = dict.fromkeys((row["batch"], row["prompt_tokens"]) for row in rows)
     for batch, length in cells:
         chosen = [row for row in rows if (row["batch"], row["prompt_tokens"]) == (batch, length)]
-        _relative(run, chosen, ("tokens_per_second", "first_token", "next_token"), full, f".b{batch}.p{length}")
+        _relative(run, chosen, ("tokens_per_second", "first_token"), full, f".b{batch}.p{length}")
 
 
 def _quality(run: Run, answers: list[dict[str, Any]], seed: int) -> None:
