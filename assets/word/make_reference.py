@@ -1,7 +1,7 @@
 """Write reference.docx, the styles of the Word book, from Pandoc's own default.
 
-Run ``python assets/word/make_reference.py`` after a change here; the file it writes is committed and is the same, byte by
-byte, for the same Pandoc. Needs python-docx and pypandoc_binary (the extras ``dev`` and ``book``).
+Run ``python assets/word/make_reference.py`` after a change here; the file it writes is committed and is the same, byte
+for byte, for the same Pandoc. Needs python-docx and pypandoc_binary (the extras ``dev`` and ``book``).
 Not covered: what a chapter says; Word takes every paragraph's look from these styles by name.
 """
 
@@ -51,7 +51,7 @@ def font(target: Any, family: str, size: float | None = None, *, colour: RGBColo
     if colour is not None:
         target.font.color.rgb = colour
     for flag in ("bold", "italic", "underline"):
-        setattr(target.font, flag, flags.get(flag, False))
+        setattr(target.font, flag, flags.get(flag))  # None: as the style it is based on
 
 
 def spacing(target: Any, before: float, after: float, line: float | None = None, *, keep_next: bool = False) -> None:
@@ -69,14 +69,25 @@ def shade(target: Any, fill: str) -> None:
     target.element.get_or_add_pPr().append(element("w:shd", val="clear", color="auto", fill=fill))
 
 
+def defaults(document: Any) -> None:
+    """Give the text size to the document, not to a style: the size a table style asks for then holds in its cells."""
+    run = document.styles.element.find(qn("w:docDefaults")).find(qn("w:rPrDefault")).find(qn("w:rPr"))
+    for tag in ("w:rFonts", "w:sz", "w:szCs"):
+        for old in run.findall(qn(tag)):
+            run.remove(old)
+    run.insert(0, element("w:rFonts", ascii=TEXT, hAnsi=TEXT, cs=TEXT, eastAsia=TEXT))
+    for tag in ("w:sz", "w:szCs"):
+        run.append(element(tag, val="22"))
+
+
 def text_styles(document: Any) -> None:
     """Body, headings, title block, captions, code and notes."""
-    font(style(document, "Normal"), TEXT, 11)
+    defaults(document)
     for name in ("Body Text", "First Paragraph"):
         font(style(document, name), TEXT, 11)
         spacing(style(document, name), 0, 8, 1.15)
-    font(style(document, "Compact"), TEXT, 10)
-    spacing(style(document, "Compact"), 1.5, 1.5, 1.0)
+    font(style(document, "Compact"), TEXT)
+    spacing(style(document, "Compact"), 1.5, 1.5, 1.05)
 
     font(style(document, "Title"), HEADING, 26, bold=True)
     spacing(style(document, "Title"), 0, 4)
@@ -88,17 +99,19 @@ def text_styles(document: Any) -> None:
     for name in ("Title", "Subtitle", "Author", "Date"):
         style(document, name).paragraph_format.alignment = WD_ALIGN_PARAGRAPH.LEFT
 
-    sizes = {1: (18, 0, 10), 2: (14, 16, 6), 3: (12, 12, 4), 4: (11, 10, 4)}
+    sizes = {1: (18, 18, 10), 2: (14, 16, 6), 3: (12, 12, 4), 4: (11, 10, 4)}
     for level, (size, before, after) in sizes.items():
         heading = style(document, f"Heading {level}")
         font(heading, HEADING, size, bold=level < 4, italic=level == 4)
         spacing(heading, before, after, keep_next=True)
-    style(document, "Heading 1").paragraph_format.page_break_before = True
     font(style(document, "TOC Heading"), HEADING, 14, bold=True)
-    style(document, "TOC Heading").paragraph_format.page_break_before = False
     spacing(style(document, "TOC Heading"), 16, 6, keep_next=True)
 
-    for name, before, after, keep in (("Table Caption", 10, 4, True), ("Image Caption", 4, 12, False), ("Caption", 4, 8, False)):
+    for name, before, after, keep in (
+        ("Table Caption", 10, 4, True),
+        ("Image Caption", 4, 12, False),
+        ("Caption", 4, 8, False),
+    ):
         font(style(document, name), TEXT, 9.5, colour=MUTED)
         spacing(style(document, name), before, after, keep_next=keep)
     spacing(style(document, "Captioned Figure"), 8, 2, keep_next=True)
@@ -106,6 +119,13 @@ def text_styles(document: Any) -> None:
     font(style(document, "Block Text"), TEXT, 11, italic=True)
     spacing(style(document, "Block Text"), 4, 8, 1.15)
     style(document, "Block Text").paragraph_format.left_indent = Inches(0.3)
+    callout = style(document, "Callout")
+    font(callout, TEXT, 10.5)
+    spacing(callout, 2, 4, 1.1)
+    callout.paragraph_format.left_indent = Inches(0.2)
+    borders = element("w:pBdr")
+    borders.append(element("w:left", val="single", sz="18", space="8", color="7A7A7A"))
+    callout.element.get_or_add_pPr().append(borders)
     code = style(document, "Source Code")
     font(code, CODE, 9)
     spacing(code, 4, 8, 1.0)
@@ -124,7 +144,7 @@ def text_styles(document: Any) -> None:
 def table_style(document: Any) -> None:
     """Three rules, a little air, a bold first row."""
     table = style(document, "Table", WD_STYLE_TYPE.TABLE).element
-    for old in table.findall(qn("w:tblStylePr")) + table.findall(qn("w:tblPr")):
+    for old in [child for tag in ("w:tblStylePr", "w:tblPr", "w:rPr") for child in table.findall(qn(tag))]:
         table.remove(old)
     properties = element("w:tblPr")
     borders = element("w:tblBorders")
@@ -136,6 +156,10 @@ def table_style(document: Any) -> None:
     for side, width in (("top", "30"), ("left", "80"), ("bottom", "30"), ("right", "80")):
         margins.append(element(f"w:{side}", w=width, type="dxa"))
     properties.append(margins)
+    size = element("w:rPr")
+    size.append(element("w:sz", val="19"))
+    size.append(element("w:szCs", val="19"))
+    table.append(size)
     table.append(properties)
     first = element("w:tblStylePr", type="firstRow")
     run = element("w:rPr")

@@ -1,0 +1,69 @@
+-- After Quarto's own filters: Quarto puts each captioned figure or table into the one cell of a layout table, which draws
+-- rules around figures, centres every cell and is read aloud as a table. Here the cell's content takes its place, with
+-- Word's own caption styles and the same anchor. Every chapter but the first begins a page.
+-- Not covered: panels of several figures, which stay as they are.
+
+local PAGE_BREAK = '<w:p><w:r><w:br w:type="page"/></w:r></w:p>'
+
+local function is_caption(block)
+  local first = block.t == "Para" and block.content[1]
+  return first and first.t == "RawInline" and first.format == "openxml" and first.text:match("ImageCaption") ~= nil
+end
+
+local function styled(name, block)
+  return pandoc.Div({ block }, pandoc.Attr("", {}, { ["custom-style"] = name }))
+end
+
+-- The content of a float, its caption restyled; nothing where there is no caption to find.
+local function unwrapped(blocks)
+  local caption, has_table = nil, false
+  for index, block in ipairs(blocks) do
+    if is_caption(block) then caption = index end
+    pandoc.Blocks({ block }):walk({ Table = function() has_table = true end })
+  end
+  if not caption then return nil end
+  local result = pandoc.Blocks({})
+  for index, block in ipairs(blocks) do
+    if index == caption then
+      block.content:remove(1)
+      result:insert(styled(has_table and "Table Caption" or "Image Caption", block))
+    elseif block.t == "Para" or block.t == "Plain" then
+      result:insert(styled("Captioned Figure", pandoc.Para(block.content)))
+    else
+      result:insert(block)
+    end
+  end
+  return result
+end
+
+return {
+  {
+    traverse = "topdown",
+    Table = function(tbl)
+      local body = tbl.bodies[1]
+      local row = #tbl.colspecs == 1 and body and #body.body == 1 and body.body[1]
+      local cell = row and row.cells[1]
+      if not cell then return nil end
+      local holder = #cell.contents == 1 and cell.contents[1]
+      local blocks = holder and holder.t == "Div" and holder.content or cell.contents
+      local content = unwrapped(blocks)
+      if not content then return nil end
+      local identifier = holder and holder.t == "Div" and holder.identifier or ""
+      return pandoc.Div(content, pandoc.Attr(identifier))
+    end,
+  },
+  {
+    Pandoc = function(document)
+      local blocks, chapters = pandoc.Blocks({}), 0
+      for _, block in ipairs(document.blocks) do
+        if block.t == "Header" and block.level == 1 then
+          chapters = chapters + 1
+          if chapters > 1 then blocks:insert(pandoc.RawBlock("openxml", PAGE_BREAK)) end
+        end
+        blocks:insert(block)
+      end
+      document.blocks = blocks
+      return document
+    end,
+  },
+}
