@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -85,13 +86,16 @@ def execute(loaded: Loaded, results: Path, *, fresh: bool = False, stop_after: f
 
     facts = device.facts()
     commit, dirty = _git_state()
+    worker = int(os.environ.get("RANK", "0")) > 0
+    if worker:  # a further process of `accelerate launch`: the first one keeps the record
+        results = Path(tempfile.mkdtemp(prefix="codelab-worker-"))
     opened = open_run(
         loaded.recipe, loaded.name, results, ["codelab", *sys.argv[1:]], commit=commit, dirty=dirty,
         label=_label(facts.name if facts else "cpu"), fresh=fresh,
     )  # fmt: skip
     opened.stop_after = stop_after
     opened.environment(environment.facts(), facts)
-    if opened.resumed:
+    if opened.resumed and not worker:
         typer.echo(f"continuing {opened.folder}", err=True)
     try:
         loaded.execute(loaded.recipe, opened)
@@ -114,6 +118,9 @@ def execute(loaded: Loaded, results: Path, *, fresh: bool = False, stop_after: f
     except Exception as error:
         _fail(opened, error)
         raise
+    if worker:
+        opened.discard()
+        return results
     final = opened.finish()
     typer.echo(str(final))
     return final

@@ -70,7 +70,9 @@ def run(recipe: PretrainRecipe, run: Run) -> None:
     trainer.restore()
     while not trainer.finished:
         trainer.step()
-        if run.time_is_up(reserve=15):
+        if trainer.time_is_up(reserve=15):
             trainer.save()
+            trainer.close()
             raise Paused
     trainer.finish()
+    trainer.close()

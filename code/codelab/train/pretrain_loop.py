@@ -4,12 +4,14 @@ A step takes the next ``rows_per_step`` rows of the seeded order, so that the po
 and an unbroken and a continued run see the same batches. Time that drives the schedule is training time alone.
 """
 
+import gc
 import math
 import time
 from contextlib import nullcontext
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -118,8 +120,10 @@ class Trainer:
 
     def restore(self) -> None:
         """Continue from the newest checkpoint, then warm up the compiler outside the training time."""
-        state = checkpoint.load(self.run.work / CHECKPOINT, str(self.accelerator.device))
-        if state:
+        found = [checkpoint.load(self.run.work / CHECKPOINT) if self.accelerator.is_main_process else None]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(found)
+        if state := found[0]:
             self.model.load_state_dict(state["model"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
@@ -169,6 +173,11 @@ class Trainer:
         if time.monotonic() - self.saved_at > self.recipe.checkpoint_every:
             self.save()
 
+    def time_is_up(self, reserve: float) -> bool:
+        """Whether the command's time is over, as the first process sees it."""
+        up = torch.tensor(float(self.run.time_is_up(reserve)), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(up * self.accelerator.is_main_process, "sum"))
+
     def evaluate(self) -> float:
         """Held-out loss in bits per byte of text, over the first rows of the held-out split."""
         length = self.recipe.shape.positions
@@ -196,7 +205,15 @@ class Trainer:
                 "rows_logged": len(self.run.steps_so_far()),
             }  # fmt: skip
             checkpoint.save(self.run.work / CHECKPOINT, state)
-        self.accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        """Leave the process group, if there is one, once every process has come this far."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            self.accelerator.wait_for_everyone()
+            # The wrapped model holds on to the group and must go first, or its end waits for the group forever.
+            self.loss = nn.Module()
+            gc.collect()
+            torch.distributed.destroy_process_group()
 
     def finish(self) -> None:
         """Write the model and the metrics that sum the run up."""

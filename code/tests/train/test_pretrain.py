@@ -113,6 +113,35 @@ def test_a_paused_run_says_so_and_the_model_loads_in_the_end(
     assert model.config.pad_token_id == tokenizer.pad_token_id != tokenizer.eos_token_id
 
 
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(tiny_tokens: Path, tiny_tokenizer: Path, tmp_path: Path) -> None:
+    curves = []
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        schedule = {"unit": "tokens", "total": 8 * 32 * 10, "warmup": 0.1, "decay": 0.5}
+        recipe = write_recipe(folder, tiny_tokens, tiny_tokenizer, schedule=schedule, evaluate_every=5)
+        launch = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nproc_per_node",
+            str(count),
+            "--master_port",
+            "29517",
+        ]
+        done = subprocess.run(
+            [*launch, "-m", *command(recipe, folder / "results")[2:]],
+            env=ENVIRONMENT | {"ACCELERATE_USE_CPU": "true"}, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        ((_, record),) = find_records(folder / "results")
+        assert record.metrics["devices"].value == count
+        curves.append([float(loss) for _, loss, _ in curve(folder / "results")])
+    assert len(curves[0]) == 10
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
