@@ -1,0 +1,114 @@
+"""Two records of the same questions, compared task by task.
+
+Not covered: records of other kinds, and records whose questions, prompt or limits differ; these are refused, because a
+difference would then not be the model's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from codelab.errors import UserError
+from codelab.evaluate.metrics import Estimate
+from codelab.evaluate.paired import McNemar, match, mcnemar, paired_difference
+from codelab.evaluate.report import GREEDY, counts, task_scores
+from codelab.records import Record, read_record, read_samples
+
+_SAME = ("questions", "max_new_tokens", "top_p")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One setting and k: both scores, the second minus the first, and McNemar's test where one completion was made."""
+
+    setting: str
+    other_setting: str
+    k: int
+    first: float
+    second: float
+    difference: Estimate
+    mcnemar: McNemar | None
+
+    @property
+    def verdict(self) -> str:
+        """``better`` or ``worse`` only where the paired interval excludes zero."""
+        if not self.difference.excludes_zero():
+            return "no difference shown"
+        return "better" if self.difference.value > 0 else "worse"
+
+    def row(self) -> dict[str, Any]:
+        """Plain values, for a table."""
+        flat = {key: value for key, value in asdict(self).items() if key not in {"difference", "mcnemar"}}
+        flat |= {"difference": self.difference.value, "low": self.difference.low, "high": self.difference.high}
+        if self.mcnemar:
+            flat |= asdict(self.mcnemar)
+        return flat | {"tasks": self.difference.n, "verdict": self.verdict}
+
+
+def compare_records(first: Path, second: Path, ks: Sequence[int] = (1, 10)) -> list[Comparison]:
+    """Compare two finished evaluations.
+
+    Settings of the same name are paired. Where each record has a single sampled setting, these are paired too, since
+    each model may have its own best temperature.
+
+    Raises:
+        UserError: not evaluations, damaged, or not of the same questions.
+    """
+    records = [read_record(folder) for folder in (first, second)]
+    for folder, record in zip((first, second), records, strict=True):
+        if record.recipe.kind != "evaluate":
+            raise UserError(f"{folder}: is a record of kind {record.recipe.kind!r}, expected 'evaluate'")
+    _refuse_other_questions(records[0], records[1])
+    left, right = (
+        _by_setting(record, read_samples(folder)) for record, folder in zip(records, (first, second), strict=True)
+    )
+    return [
+        _compare(name, left[name], other, right[other], k)
+        for name, other in _pairs(list(left), list(right))
+        for k in ks
+        if k <= min(*counts(left[name])[1].tolist(), *counts(right[other])[1].tolist())
+    ]
+
+
+def _compare(
+    name: str, left: list[Mapping[str, Any]], other: str, right: list[Mapping[str, Any]], k: int
+) -> Comparison:
+    first, second = match(task_scores(left, k), task_scores(right, k))
+    exact = mcnemar(first, second) if name == other == GREEDY else None
+    return Comparison(
+        name, other, k, float(first.mean()), float(second.mean()), paired_difference(first, second), exact
+    )
+
+
+def _pairs(left: list[str], right: list[str]) -> list[tuple[str, str]]:
+    pairs = [(name, name) for name in left if name in right]
+    sampled = [[name for name in names if name != GREEDY] for names in (left, right)]
+    if len(sampled[0]) == len(sampled[1]) == 1 and sampled[0] != sampled[1]:
+        pairs.append((sampled[0][0], sampled[1][0]))
+    return pairs
+
+
+def _by_setting(record: Record, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    split = record.recipe.values["questions"]["split"]
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["split"] == split:
+            groups.setdefault(row["setting"], []).append(row)
+    return groups
+
+
+def _refuse_other_questions(first: Record, second: Record) -> None:
+    def asked(record: Record) -> dict[str, Any]:
+        values = {key: record.recipe.values[key] for key in _SAME}
+        # Where the data came from may differ as long as it is the same data.
+        values["questions"] = {key: value for key, value in values["questions"].items() if key != "source"}
+        return values
+
+    left, right = asked(first), asked(second)
+    for key in _SAME:
+        if left[key] != right[key]:
+            raise UserError(f"the two records differ in {key} ({left[key]} and {right[key]}): not a paired comparison")
+    hashes = [{data.name: data.sha256 for data in record.data} for record in (first, second)]
+    if all(found.get("mbpp") for found in hashes) and hashes[0]["mbpp"] != hashes[1]["mbpp"]:
+        raise UserError("the two records read different data (SHA-256 of mbpp differs)")
