@@ -120,7 +120,7 @@ def _sort(job: tuple[str, Path, Path]) -> dict[str, Any]:
 
 
 def _instructions(sources: list[Source], work: Path, out: Path) -> dict[str, Any]:
-    """All pairs of training files, without repeated code or repeated instruction; group a first."""
+    """All pairs of training files, without repeated code or instruction, as :mod:`codelab.tasks.instructions` reads."""
     seen: set[bytes] = set()
     size = 0
 
@@ -136,7 +136,15 @@ def _instructions(sources: list[Source], work: Path, out: Path) -> dict[str, Any
                     continue
                 seen.update(keys)
                 size += len(row["code"].encode())
-                yield row
+                yield {
+                    "text": row["instruction"],
+                    "code": row["code"],
+                    "entry_point": row["name"],
+                    "examples": row["examples"],
+                    "source": f"{row['source']}/{row['path']}",
+                    "licence": row["licence"],
+                    "group": row["group"],
+                }
 
     target = out / "instructions.jsonl.zst"
     count = write_rows(target, rows())

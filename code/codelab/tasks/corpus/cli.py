@@ -62,3 +62,53 @@ def build_corpus(
         f"{out}: {totals['files']} files, {totals['text_bytes'] / 1e6:.0f} MB from {totals['sources_used']} of "
         f"{totals['sources_listed']} sources, {totals['instructions']} instructions"
     )
+
+
+@app.command("tokenizer")
+def train_tokenizer(
+    *,
+    corpus: Annotated[Path, typer.Option(help="A finished corpus.")] = Path("corpus/out"),
+    out: Annotated[Path, typer.Option(help="Where the tokenizer goes.")] = Path("corpus/tokenizer"),
+    gpt2: Annotated[
+        Path | None, typer.Option(help="Folder with GPT-2's encoder.json and vocab.bpe, to compare with.")
+    ] = None,
+    vocabulary: Annotated[int, typer.Option(min=320, help="Entries, a multiple of 64.")] = 32_768,
+    parts: Annotated[int, typer.Option(min=1, help="How many of the corpus's 16 training files to train on.")] = 6,
+) -> None:
+    """Train a byte-level BPE on the corpus, and count its tokens and GPT-2's on the held-out files.
+
+    Example: codelab corpus tokenizer --gpt2 gpt2-bpe
+    """
+    from codelab.tasks import tokenizer as bpe  # noqa: PLC0415 - keeps `codelab --help` quick
+    from codelab.tasks.corpus.compare import compare  # noqa: PLC0415 - as above
+    from codelab.tasks.corpus.files import read_rows, write_json  # noqa: PLC0415 - as above
+
+    files = sorted(corpus.glob("train-*.jsonl.zst"))[:parts]
+    if not files:
+        raise UserError(f"corpus {corpus}: no train-*.jsonl.zst in it; make it with: codelab corpus build")
+    rival = None if gpt2 is None else bpe.gpt2(gpt2)
+    trained = bpe.train((row["text"] for path in files for row in read_rows(path)), vocabulary)
+    bpe.save(trained, out)
+    report = compare(trained, rival, corpus) | {"trained_on": [path.name for path in files]}
+    write_json(out / "comparison.json", report)
+    for row in report["rows"]:
+        typer.echo(f"{row['tokenizer']}, {row['texts']}: {row['characters_per_token']:.3f} characters a token")
+
+
+@app.command("tokenize")
+def tokenize_corpus(
+    *,
+    corpus: Annotated[Path, typer.Option(help="A finished corpus.")] = Path("corpus/out"),
+    tokenizer: Annotated[Path, typer.Option(help="Folder with tokenizer.json.")] = Path("corpus/tokenizer"),
+    out: Annotated[Path, typer.Option(help="Where the token files go.")] = Path("corpus/tokens"),
+    workers: Annotated[int, typer.Option(min=1, help="Processes; all cores when not given.")] = os.cpu_count() or 1,
+) -> None:
+    """Turn the corpus into 16-bit token files; the same command continues an interrupted run.
+
+    Example: codelab corpus tokenize
+    """
+    from codelab.tasks.corpus.tokenise import tokenize  # noqa: PLC0415 - keeps `codelab --help` quick
+
+    meta = tokenize(corpus, tokenizer, out, workers=workers, report=typer.echo)
+    for name, split in meta["splits"].items():
+        typer.echo(f"{name}: {split['tokens']} tokens, {split['bytes_per_token']:.3f} bytes a token")
