@@ -14,6 +14,7 @@ from typing import Any, Literal
 from codelab.sandbox.guest.encode import MAX_DEPTH, MAX_INT_BITS, MAX_NODES
 
 _MOST_SHARING_A_HASH = 200
+_UNLIKE_SHARING_A_HASH = 8
 
 
 class ForgedError(Exception):
@@ -101,7 +102,10 @@ def _program(frame: list[Any]) -> tuple[str, str]:
 
 def _answer(frame: list[Any]) -> Answer:
     if frame[0] == "v" and len(frame) == 2:
-        return Answer("v", Decoder().decode(frame[1]))
+        try:
+            return Answer("v", Decoder().decode(frame[1]))
+        except (ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+            raise ForgedError("a malformed value") from error
     if frame[0] == "x" and len(frame) == 2:
         return Answer("x", detail=_text(frame[1]))
     if frame[0] == "e" and len(frame) == 3 and frame[1] in ("missing_name", "exception"):
@@ -191,12 +195,16 @@ def spread(items: Iterable[Any]) -> Iterator[Any]:
         TypeError: one cannot be hashed.
     """
     kept = list(items)
-    if len(kept) > _MOST_SHARING_A_HASH:
-        # Equal items share a hash honestly, so only items of different text count.
-        shared = collections.Counter(map(hash, kept))
-        value, most = shared.most_common(1)[0]
-        if most > _MOST_SHARING_A_HASH:
-            different = {repr(item) for item in kept if hash(item) == value}
-            if len(different) > _MOST_SHARING_A_HASH:
-                raise ForgedError("values that share one hash")
+    if len(kept) <= _MOST_SHARING_A_HASH:
+        return iter(kept)
+    hashes = [hash(item) for item in kept]
+    value, most = collections.Counter(hashes).most_common(1)[0]
+    if most > _MOST_SHARING_A_HASH:
+        # Equal items share a hash honestly, and so do a few unequal ones: -1 and -2.
+        different: list[Any] = []
+        for item, found in zip(kept, hashes, strict=True):
+            if found == value and not any(item == other for other in different):
+                different.append(item)
+                if len(different) > _UNLIKE_SHARING_A_HASH:
+                    raise ForgedError("values that share one hash")
     return iter(kept)

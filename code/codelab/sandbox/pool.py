@@ -52,7 +52,7 @@ class Pool:
     ) -> None:
         self.workers = workers or cores()
         self.report = Report()
-        self._limits = limits if limits is not None else Limits()
+        self.limits = limits if limits is not None else Limits()
         self._retry = retry
         self._skip = skip
         self._clients: list[Client] = []
@@ -86,6 +86,11 @@ class Pool:
         self._clients.clear()
         self._selector.close()
 
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the servers."""
+        return [client.pid for client in self._clients]
+
     def judge(self, samples: Iterable[Sample]) -> Iterator[Verdict]:
         """Verdicts in the order in which they are reached; one for every sample, found again by its key.
 
@@ -118,7 +123,7 @@ class Pool:
             if sample.key in seen:
                 raise UserError(f"sandbox: two samples of task {sample.task.task_id} have the index {sample.index}")
             seen.add(sample.key)
-            limits = self._limits if isinstance(self._limits, Limits) else self._limits[sample.task.task_id]
+            limits = self.limits if isinstance(self.limits, Limits) else self.limits[sample.task.task_id]
             # surrogatepass: a model may write halves of characters, which are the program's problem alone.
             program = json.dumps(sample.program)
             yield Job(sample, f'{{"program": {program}, "steps": {self._plan(sample)[1]}}}'.encode(), limits)
@@ -156,7 +161,9 @@ class Pool:
                 owner: Client = key.data
                 try:
                     if key.fileobj is not owner.control:
-                        self._read(owner)
+                        # The reply may have come in the same round, and with it the end of this pipe.
+                        if owner.jobs and owner.jobs[0].pipe == key.fd:
+                            self._read(owner)
                     elif (reply := owner.reply()) is not None:
                         idle.append(owner)
                         yield from self._finish(owner, reply, late)

@@ -76,7 +76,10 @@ class Cage:
         return True
 
     def prepare(self, skip: frozenset[str]) -> None:
-        """Take the server's measures; ``skip`` names those to leave out, for tests of the degraded modes."""
+        """Take the server's measures; ``skip`` names those to leave out, for tests of the degraded modes.
+
+        ``privilege`` among them stands for starting as an ordinary user.
+        """
         real = self._try
 
         def attempt(measure: str, action: Callable[[], None]) -> bool:
@@ -89,7 +92,7 @@ class Cage:
         self._pid_fd = (
             os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC) if Path("/proc/self/ns").exists() else -1
         )
-        if not (self._root and self._can_unshare()):
+        if not (self._root and "privilege" not in skip and self._can_unshare()):
             self._in_user_namespace = attempt("user namespace", self._enter_user_namespace)
         attempt("network namespace", lambda: kernel.unshare(kernel.NEW_NET))
         attempt("ipc namespace", lambda: kernel.unshare(kernel.NEW_IPC | kernel.NEW_UTS))
@@ -132,11 +135,28 @@ class Cage:
         self._root = False
 
     def _try_pid_namespace(self) -> None:
+        if self._in_user_namespace:
+            # Only a PID namespace of our own user namespace can be come back to, so the server moves into one.
+            self._in_child(lambda: kernel.unshare(kernel.NEW_PID))
+            kernel.unshare(kernel.NEW_PID)
+            self._continue_in_child()
+            os.close(self._pid_fd)
+            self._pid_fd = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+
         def trial() -> None:
             self.enter_pid_namespace()
             self._in_child(lambda: None)
 
         self._in_child(trial)
+
+    @staticmethod
+    def _continue_in_child() -> None:
+        pid = os.fork()
+        if pid == 0:
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            return
+        os.closerange(3, 256)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
 
     def enter_pid_namespace(self) -> None:
         """Let the next fork open a PID namespace of its own; setns first, for a second unshare is refused without."""
@@ -193,11 +213,16 @@ class Cage:
         self._filter = built
 
     def _try_other_user(self) -> None:
+        def trial() -> None:
+            self._become_other()
+            for folder in _stdlib_folders():
+                os.scandir(folder).close()  # where only its owner may read Python, another user could not import
+
         try:
-            self._in_child(self._become_other)
+            self._in_child(trial)
         except OSError:
             self._uid = _NOBODY
-            self._in_child(self._become_other)
+            self._in_child(trial)
 
     def _become_other(self) -> None:
         os.setgroups([])
@@ -206,7 +231,7 @@ class Cage:
 
     def make_folder(self) -> str:
         """A folder for one child where there is no mount namespace to give it one; made by the server."""
-        folder = tempfile.mkdtemp(prefix="codelab-")
+        folder = tempfile.mkdtemp(prefix=f"codelab-sandbox-{os.getpid()}-")
         if self.has("other user"):
             os.chown(folder, self._uid, self._uid)
         return folder
