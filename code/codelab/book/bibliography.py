@@ -43,7 +43,9 @@ def read_entries(path: Path) -> list[Entry]:
         while found := _FIELD.match(text, at):
             value, at = _value(text, found.end(), f"{path}: {match[2]}")
             fields[found[1].lower()] = value
-            at += text[at : at + 1] == ","
+            if text[at : at + 1] != ",":
+                break
+            at += 1
         if text[at:].lstrip()[:1] != "}":
             raise UserError(
                 f"{path}: {match[2]}: expected a field or the closing brace at {text[at : at + 30].strip()!r}"

@@ -128,7 +128,7 @@ class _Reader(HTMLParser):
             self.styles.append(data)
             return
         # A reader sees code as code: `@key` in it is no debris, a traceback in it is.
-        self.text.append(re.sub(r"[@:{]", "", data) if self._code else data)
+        self.text.append(re.sub(r"[@{]|:::", "", data) if self._code else data)
         if self._address:
             self.links[-1] = (self._address, self.links[-1][1] + data)
 
