@@ -1,7 +1,7 @@
 """Changes a program in one or two small places, as a model that nearly solved a task might have written it.
 
-Every change is drawn from a seed, so that a list of mutants is the same everywhere. Mutants may still be right, loop for
-ever, fail to parse or raise: that mix is the point. Not covered: equivalence of a mutant with its original.
+Every change is drawn from a seed, so that a list of mutants is the same everywhere. Mutants may still be right, loop
+for ever, fail to parse or raise: that mix is the point. Not covered: equivalence of a mutant with its original.
 """
 
 import ast

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from codelab.errors import UserError
-from codelab.sandbox import Limits, Report, Sample, judge
-from codelab.sandbox.cluster import judge_on_ray
+from codelab.sandbox import Limits, Report, Sample
+from codelab.sandbox.cluster import _chunks, judge_on_ray
 from codelab.tasks.mbpp import Task
 
 pytest.importorskip("ray")
@@ -61,8 +61,11 @@ def test_a_killed_worker_loses_nothing_and_counts_nothing_twice(square: Task) ->
     assert report.judged == 160
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("strays")
 def test_the_same_key_twice_is_an_error(square: Task) -> None:
     with pytest.raises(UserError, match="index 3"):
-        list(judge([Sample(square, 3, SLOWLY), Sample(square, 3, SLOWLY)], workers=1, executor="ray"))
+        list(_chunks([Sample(square, 3, SLOWLY), Sample(square, 3, SLOWLY)], LIMITS, 8))
+
+
+def test_a_chunk_carries_the_limits_of_its_tasks(square: Task) -> None:
+    (chunk,) = _chunks([Sample(square, 0, SLOWLY)], {1: LIMITS, 2: Limits()}, 8)
+    assert chunk.limits == {1: LIMITS}

@@ -1,8 +1,8 @@
-"""The evaluator's zero and full marks: every reference solution of MBPP passes, and what is certainly wrong does not."""
+"""Full marks and none: every reference solution of MBPP passes, and what is certainly wrong does not."""
 
 import pytest
-from bench.mutate import mutant
 
+from bench.mutate import mutant
 from codelab.sandbox import Limits, Pool, Sample
 from codelab.tasks.mbpp import Task, select
 
