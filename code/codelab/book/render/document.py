@@ -18,6 +18,8 @@ from codelab.book.render.number import KINDS, number
 from codelab.book.render.pandoc import dump, load, parts, read, walk
 from codelab.errors import UserError
 
+_REFERENCE = re.compile(rf"(?:{'|'.join(KINDS)})-")
+
 
 def build(book: Book, writer: Writer) -> list[Page]:
     """Parse, number, resolve and cite all chapters.
@@ -43,18 +45,20 @@ def build(book: Book, writer: Writer) -> list[Page]:
 def _resolve(page: Page, writer: Writer, targets: dict[str, Target], broken: list[str], element: Any) -> Any:
     if not isinstance(element, pf.Cite):
         return None
-    names = [citation.id for citation in element.citations]
-    if not any(name.partition("-")[0] in KINDS and "-" in name for name in names):
+    ours = [citation.id for citation in element.citations if _REFERENCE.match(citation.id)]
+    if not ours:
         return None
     links: list[Any] = []
-    for name in names:
+    for name in ours:
         if name not in targets:
             broken.append(f"@{name} in {page.chapter.path}")
             continue
         text, there = targets[name]
         links += [pf.Str(","), pf.Space()] if links else []
         links.append(pf.Link(pf.Str(text), url=writer.target(name, page, there), classes=["xref"]))
-    return links
+    # Pandoc reads `@eq-a [@paper]` as one citation of two things.
+    others = [citation for citation in element.citations if citation.id not in ours]
+    return [*links, pf.Space(), pf.Cite(citations=others)] if others else links
 
 
 def _cite(book: Book, pages: list[Page]) -> list[Page]:

@@ -102,6 +102,7 @@ def _head(book: Book) -> str:
     return f"""#import "/{TEMPLATE}": *
 #let horizontalrule = line(start: (25%, 0%), end: (75%, 0%), stroke: 0.5pt)
 #show figure.where(kind: table): set figure.caption(position: top)
+#show figure.caption.where(kind: table): set block(sticky: true)
 #set page(paper: "us-letter", margin: (x: 1.25in, top: 1.15in, bottom: 1.1in), numbering: "1")
 #show: paper.with(
   title: {text["title"]}, subtitle: {text["subtitle"]}, author: {text["author"]}, description: {text["description"]},
