@@ -70,10 +70,13 @@ class HtmlWriter(Writer):
     def finish(self, element: Any) -> Any:
         """Wide tables and figures scroll on their own, not with the page."""
         scroll = {"tabindex": "0", "role": "region", "aria-label": plain(_caption(element)) or "Table"}
-        if isinstance(element, pf.Table):
-            return pf.Div(element, classes=["wide"], attributes=scroll)
-        element.content = [pf.Div(*element.content, classes=["wide"], attributes=scroll | {"aria-label": "Figure"})]
-        return element
+        if isinstance(element, pf.Figure):
+            element.content = [pf.Div(*element.content, classes=["wide"], attributes=scroll)]
+            return element
+        caption, identifier = element.caption, element.identifier
+        element.caption, element.identifier = pf.Caption(), ""
+        wide = pf.Div(element, classes=["wide"], attributes=scroll)
+        return pf.Figure(wide, caption=caption, identifier=identifier, classes=["table"]) if identifier else wide
 
 
 def write_html(book: Book, output: Path) -> None:
