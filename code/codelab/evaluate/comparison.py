@@ -46,11 +46,16 @@ class Comparison:
         return flat | {"tasks": self.difference.n, "verdict": self.verdict}
 
 
-def compare_records(first: Path, second: Path, ks: Sequence[int] = (1, 10)) -> list[Comparison]:
+def compare_records(first: Path, second: Path, ks: Sequence[int] | None = None) -> list[Comparison]:
     """Compare two finished evaluations.
 
     Settings of the same name are paired. Where each record has a single sampled setting, these are paired too, since
     each model may have its own best temperature.
+
+    Args:
+        first: folder of the base's record.
+        second: folder of the other record.
+        ks: values of k; None for 1 and what both recipes name.
 
     Raises:
         UserError: not evaluations, damaged, or not of the same questions.
@@ -60,13 +65,15 @@ def compare_records(first: Path, second: Path, ks: Sequence[int] = (1, 10)) -> l
         if record.recipe.kind != "evaluate":
             raise UserError(f"{folder}: is a record of kind {record.recipe.kind!r}, expected 'evaluate'")
     _refuse_other_questions(records[0], records[1])
+    named = [set(record.recipe.values["k"]) for record in records]
+    wanted = sorted({1, *ks} if ks is not None else {1} | (named[0] & named[1]))
     left, right = (
         _by_setting(record, read_samples(folder)) for record, folder in zip(records, (first, second), strict=True)
     )
     return [
         _compare(name, left[name], other, right[other], k)
         for name, other in _pairs(list(left), list(right))
-        for k in ks
+        for k in wanted
         if k <= min(*counts(left[name])[1].tolist(), *counts(right[other])[1].tolist())
     ]
 

@@ -33,6 +33,7 @@ class VllmOptions(Strict):
     max_model_len: int | None = Field(default=None, ge=16, description="prompt and completion; None: the model's own")
     max_num_seqs: int = Field(default=256, ge=1, description="completions in flight")
     enforce_eager: bool = False
+    logprobs: bool = Field(default=False, description="keep each completion's log-probability; slower")
 
 
 class Model(Strict):

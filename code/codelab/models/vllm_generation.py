@@ -12,6 +12,7 @@ import importlib.util
 import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class VllmGenerator:
         max_model_len: tokens of prompt and completion together; None for the model's own.
         max_num_seqs: completions in flight.
         enforce_eager: no compilation and no CUDA graphs: starts faster, generates slower.
+        logprobs: sum the chosen tokens' log-probabilities; costs time for every token.
         on_rows: called with the number of completions when they are done.
 
     Raises:
@@ -53,6 +55,7 @@ class VllmGenerator:
         max_model_len: int | None = None,
         max_num_seqs: int = 256,
         enforce_eager: bool = False,
+        logprobs: bool = False,
         on_rows: Callable[[int], None] | None = None,
     ) -> None:
         if importlib.util.find_spec("vllm") is None:
@@ -72,6 +75,7 @@ class VllmGenerator:
             defaults = GenerationConfig()
         self.ends = end_tokens(self.tokenizer, defaults)
         self.on_rows = on_rows
+        self.logprobs = 0 if logprobs else None  # 0: of the chosen token alone
         self.width = 4 if dtype == "float32" else 2
         self.llm: Any = LLM(
             model=str(folder),
@@ -116,7 +120,7 @@ class VllmGenerator:
                 stop=list(prompts[i].stop.strings) or None,
                 stop_token_ids=list(self.ends),
                 include_stop_str_in_output=True,  # the rule looks for it again in the finished text
-                logprobs=0,
+                logprobs=self.logprobs,
             )
             for i, index in rows
         ]
@@ -131,9 +135,10 @@ class VllmGenerator:
 
     def _completion(self, output: Any, prompt: Prompt) -> Completion:
         made = finish(self.tokenizer, list(output.token_ids), self.ends, prompt.stop)
-        chosen = [next(iter(step.values())).logprob for step in (output.logprobs or [])[: made.tokens]]
-        total = math.fsum(chosen) if len(chosen) == made.tokens and all(map(math.isfinite, chosen)) else None
-        return Completion(made.text, made.tokens, made.finish, made.ids, total)
+        if output.logprobs is None:
+            return made
+        chosen = [next(iter(step.values())).logprob for step in output.logprobs[: made.tokens]]
+        return replace(made, logprob=math.fsum(chosen))
 
     def close(self) -> None:
         """Stop the engine and give its memory back."""

@@ -1,0 +1,112 @@
+"""Two records compared, and refused where they do not answer the same questions."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from codelab.cli import verbs  # noqa: F401 - registers the verbs
+from codelab.cli.app import app
+from codelab.cli.evaluate import slug
+from codelab.errors import UserError
+from codelab.evaluate.comparison import compare_records
+from codelab.evaluate.experiment import RECIPE
+from codelab.records import open_run
+from codelab.records.schema import DataFacts, Environment
+
+VALUES = {
+    "kind": "evaluate",
+    "title": "t",
+    "hardware": {"minutes": 1},
+    "answers": {"model": "pypi:smollm2-135m"},
+    "questions": {"prompt": "chat"},
+    "samples": 4,
+    "k": [1, 2],
+    "temperatures": [0.6],
+    "max_new_tokens": 8,
+}
+
+
+def record(tmp_path, name, passed, sha="a", **changes):
+    """A record of 40 tasks: ``passed(setting, task, index)`` says which completions pass."""
+    recipe = RECIPE.model_validate(VALUES | changes)
+    run = open_run(recipe, name, tmp_path, ["codelab"])
+    run.environment(Environment(python="3", platform="p", cpu="c", cores=1, memory_bytes=1, packages={}), None)
+    run.data(DataFacts(name="mbpp", source="file", sha256=sha * 64))
+    for setting, n in (("greedy", 1), (f"t{recipe.temperatures[0]:g}", 4)):
+        for task in range(11, 51):
+            for index in range(n):
+                run.sample(
+                    split="test", setting=setting, task_id=task, index=index, passed=passed(setting, task, index)
+                )
+    return run.finish()
+
+
+def test_a_clear_gain_is_better_and_a_coin_flip_is_not(tmp_path):
+    base = record(tmp_path, "base", lambda setting, task, index: task < 15)
+    better = record(tmp_path, "better", lambda setting, task, index: task < 30)
+    found = {(item.setting, item.k): item for item in compare_records(base, better)}
+    assert set(found) == {("greedy", 1), ("t0.6", 1), ("t0.6", 2)}
+    greedy = found["greedy", 1]
+    assert (greedy.first, greedy.second, greedy.verdict) == (4 / 40, 19 / 40, "better")
+    assert (greedy.mcnemar.only_first, greedy.mcnemar.only_second) == (0, 15)
+    assert greedy.mcnemar.p_value == pytest.approx(2 / 2**15)
+    assert found["t0.6", 2].mcnemar is None
+    assert {item.verdict for item in compare_records(better, base)} == {"worse"}
+    moved = record(tmp_path, "moved", lambda setting, task, index: 13 <= task < 18)
+    assert {item.verdict for item in compare_records(base, moved)} == {"no difference shown"}
+
+
+def test_each_models_own_temperature_is_paired(tmp_path):
+    base = record(tmp_path, "base", lambda *_: False)
+    other = record(tmp_path, "other", lambda *_: True, temperatures=[0.2])
+    assert ("t0.6", "t0.2") in {(item.setting, item.other_setting) for item in compare_records(base, other)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_new_tokens": 9}, "max_new_tokens"),
+        ({"questions": {"prompt": "docstring"}}, "questions"),
+        ({"sha": "b"}, "SHA"),
+    ],
+)
+def test_other_questions_are_refused(tmp_path, changes, message):
+    base, other = record(tmp_path, "base", lambda *_: True), record(tmp_path, "other", lambda *_: True, **changes)
+    with pytest.raises(UserError, match=message):
+        compare_records(base, other)
+
+
+def test_verb_prints_a_line_a_setting_or_json(tmp_path):
+    base = record(tmp_path, "base", lambda setting, task, index: task < 15)
+    better = record(tmp_path, "better", lambda setting, task, index: task < 30)
+    said = CliRunner().invoke(app, ["compare", str(base), str(better)])
+    assert said.exit_code == 0
+    assert "greedy pass@1: 10.00% → 47.50%" in said.stdout
+    assert "McNemar 0 vs 15" in said.stdout
+    rows = [
+        json.loads(line)
+        for line in CliRunner().invoke(app, ["compare", "--json", str(base), str(better)]).stdout.splitlines()
+    ]
+    assert rows[0]["verdict"] == "better"
+    assert rows[0]["low"] < rows[0]["difference"] < rows[0]["high"]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("pypi:smollm2-135m", "smollm2-135m"), ("hub:openai-community/GPT2", "gpt2"), ("path:models/x_y/", "x-y")],
+)
+def test_model_names_in_folders(model, name):
+    assert slug(model) == name
+
+
+def test_evaluate_refuses_a_recipe_of_another_kind(tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_text(
+        "kind: agreement\ntitle: t\nhardware: {minutes: 1}\nanswers: {model: 'pypi:smollm2-135m'}\n"
+        "questions: {prompt: chat}\nmax_new_tokens: 4\n",
+        encoding="utf-8",
+    )
+    said = CliRunner().invoke(app, ["evaluate", "--recipe", str(path)])
+    assert isinstance(said.exception, UserError)
+    assert "expected evaluate" in str(said.exception)
