@@ -20,7 +20,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from codelab.records import Phase, Run
 
 _SHARE = 0.005
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_KERNEL_LISTS_CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 
 
 class Meter:
@@ -43,10 +44,12 @@ class Meter:
 
     Attributes:
         phases: the phases so far.
+        spent: processor seconds that metering itself took, in the sampler and at both ends of each phase.
     """
 
     def __init__(self, run: Run | None = None, variant: str | None = None, interval: float = 0.05) -> None:
         self.phases: list[Phase] = []
+        self.spent = 0.0
         self._run = run
         self._variant = variant
         self._interval = interval
@@ -55,6 +58,7 @@ class Meter:
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[Phase]:
         """Measure the body of a ``with``; the yielded phase is filled when the body ends, also by an exception."""
+        entered = time.thread_time()
         result = Phase(name=name, seconds=0, variant=self._variant)
         cuda = _cuda()
         if cuda is not None:
@@ -64,6 +68,7 @@ class Meter:
         finished_before = _finished_children_peak()
         sampler = _Sampler(self._interval, self._handle)
         sampler.start()
+        self.spent += time.thread_time() - entered
         began = time.perf_counter()
         try:
             yield result
@@ -74,12 +79,14 @@ class Meter:
                     cuda.synchronize()
                     result.gpu_allocated = int(cuda.max_memory_allocated())
             result.seconds = time.perf_counter() - began
+            left = time.thread_time()
             sampler.stop()
             finished = _finished_children_peak()
             result.cpu_peak = max(
-                sampler.tree_peak, _own_peak(), finished if finished > finished_before else 0, _own_resident()
+                sampler.tree_peak, _own_peak(), finished if finished > finished_before else 0, _resident(os.getpid())
             )
             result.gpu_device = sampler.device_peak
+            self.spent += time.thread_time() - left + sampler.spent
             self.phases.append(result)
             if self._run is not None:
                 self._run.phase(result)
@@ -92,6 +99,7 @@ class _Sampler(threading.Thread):
         super().__init__(name="codelab-meter", daemon=True)
         self.tree_peak = 0
         self.device_peak: int | None = None
+        self.spent = 0.0
         self._interval = interval
         self._handle = handle
         self._process = psutil.Process()
@@ -102,6 +110,7 @@ class _Sampler(threading.Thread):
             began = time.thread_time()
             self._look()
             cost = time.thread_time() - began
+            self.spent += cost
             if self._over.wait(max(self._interval, cost / _SHARE)):
                 return
 
@@ -119,28 +128,36 @@ class _Sampler(threading.Thread):
 
 def tree_resident(process: psutil.Process) -> int:
     """Resident bytes of a process and its descendants now; ones that end meanwhile count as nothing."""
-    total = 0
-    with contextlib.suppress(psutil.Error):
-        total = process.memory_info().rss
-        for child in process.children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                total += child.memory_info().rss
+    if not _KERNEL_LISTS_CHILDREN:
+        children: list[int] = []
+        with contextlib.suppress(psutil.Error):
+            children = [child.pid for child in process.children(recursive=True)]
+        return _resident(process.pid) + sum(_resident(pid) for pid in children)
+    total, waiting = 0, [process.pid]
+    while waiting:
+        pid = waiting.pop()
+        total += _resident(pid)
+        # The kernel lists children by the thread that started them; psutil would read every process of the machine.
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - Path costs several times as much here
+                with contextlib.suppress(OSError):
+                    waiting += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
     return total
 
 
-def calibrate(work: Callable[[], object], repeats: int = 5) -> tuple[list[float], list[float]]:
-    """Seconds of ``work`` bare and inside a phase, alternating, for the benchmark of the meter itself."""
-    bare: list[float] = []
-    metered: list[float] = []
-    meter = Meter()
-    for _ in range(repeats):
-        began = time.perf_counter()
-        work()
-        bare.append(time.perf_counter() - began)
-        with meter.phase("work") as phase:
-            work()
-        metered.append(phase.seconds)
-    return bare, metered
+def _resident(pid: int) -> int:
+    try:
+        return int(_read(f"/proc/{pid}/statm").split()[1]) * _PAGE
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _read(path: str) -> bytes:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(handle, 1 << 16)
+    finally:
+        os.close(handle)
 
 
 def _cuda() -> Any | None:
@@ -167,13 +184,6 @@ def _own_peak() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def _own_resident() -> int:
-    try:
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def _finished_children_peak() -> int:

