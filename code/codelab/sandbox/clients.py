@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ sys.path.pop()
 main(int(sys.argv[2]), sys.argv[3])
 """
 _START_SECONDS = 60
+_GRACE_SECONDS = 60
 
 
 class ServerLostError(Exception):
@@ -117,6 +119,7 @@ class Client:
             theirs.close()
         self.control = ours
         self._last_words = ""
+        self._since = time.monotonic()
         self.jobs: list[Job] = []
         self.granted, self.refused = self._hello()
 
@@ -169,6 +172,8 @@ class Client:
         finally:
             os.close(work)
             os.close(answers)
+        if not self.jobs:
+            self._since = time.monotonic()
         job.output.clear()
         job.flooded = False
         self.jobs.append(job)
@@ -187,8 +192,18 @@ class Client:
             raise ServerLostError(str(error)) from error
         if len(message) != REPLY.size:
             raise ServerLostError("the fork server ended")
+        self._since = time.monotonic()
         code, reason, cpu_seconds, seconds, _ = REPLY.unpack(message)
         return Reply(code, reason, cpu_seconds, seconds)
+
+    def overdue(self) -> bool:
+        """Whether the oldest job should have ended long ago: the server itself hangs."""
+        return bool(self.jobs) and time.monotonic() - self._since > self.jobs[0].limits.wall_seconds + _GRACE_SECONDS
+
+    def kill(self) -> None:
+        """Kill the server."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the server and what it runs; it ends its child when the socket closes, and is killed if it does not."""
@@ -198,8 +213,7 @@ class Client:
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self.kill()
             self._process.wait()
         if self._process.stderr and not self._process.stderr.closed:
             words = self._process.stderr.read().decode(errors="replace").strip().splitlines()

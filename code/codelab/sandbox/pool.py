@@ -21,6 +21,7 @@ from codelab.sandbox.verdicts import timed_out, verdict
 from codelab.tasks.mbpp import Task
 
 _QUEUED = 2
+_HEARTBEAT_SECONDS = 5
 _ATTEMPTS = 2
 Retry = Literal["wall", "all", "none"]
 
@@ -157,7 +158,10 @@ class Pool:
             if again:
                 exhausted = False
             idle = []
-            for key, _ in self._selector.select(None if running else 0):
+            for client in running:
+                if client.overdue():
+                    client.kill()  # its socket closes, and the loop treats it as lost
+            for key, _ in self._selector.select(_HEARTBEAT_SECONDS if running else 0):
                 owner: Client = key.data
                 try:
                     if key.fileobj is not owner.control:

@@ -151,16 +151,16 @@ class StopRule:
         """Whether nothing that follows can change the program that :func:`extract` takes out.
 
         True once a hard stop was written, or once a statement has begun after the function that the tests call, and
-        everything that this function needs is defined. A program whose helper comes after it is left to go on.
+        everything that this function needs is defined; stays true however the text goes on. A program whose helper
+        comes after it is left to go on.
         """
         if self.style.form == "chat":
             return len(re.findall(r"^[ \t]*```", completion, re.M)) >= 2
         if any(stop in completion for stop in self.strings):
             return True
         text = _opened(completion, self.style, self.entry_point)
-        starts = [match.start() for match in _STATEMENT.finditer(text)]
-        # The last statement may still grow; the ones before it are whole.
-        return bool(starts) and _closed(text[: starts[-1]], self.needed)
+        # Every boundary counts, not the last alone: what was finished stays finished, whatever follows.
+        return any(_closed(text[: match.start()], self.needed) for match in _STATEMENT.finditer(text) if match.start())
 
 
 def stop_rule(task: Task, style: str | Style) -> StopRule:

@@ -143,6 +143,16 @@ def test_a_sample_that_loses_its_server_twice_is_an_error_of_the_sandbox(
     assert not verdict.passed
 
 
+def test_a_server_that_hangs_is_replaced(square: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codelab.sandbox.clients._GRACE_SECONDS", 0)
+    monkeypatch.setattr("codelab.sandbox.pool._HEARTBEAT_SECONDS", 0.1)
+    with Pool(1, Limits(wall_seconds=1)) as fragile:
+        os.kill(fragile.pids[0], signal.SIGSTOP)
+        (verdict,) = fragile.judge([Sample(square, 0, GOOD)])
+        assert fragile.report.restarts >= 1
+    assert verdict.passed or verdict.failure == "sandbox_error"
+
+
 def test_closing_ends_everything_at_once(square: Task) -> None:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     with Pool(2, Limits(cpu_seconds=60, wall_seconds=60), retry="none") as short:

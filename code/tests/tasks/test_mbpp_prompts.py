@@ -61,7 +61,7 @@ def test_a_program_is_cut_after_what_it_needs(style: str, tail: str) -> None:
     "program",
     [
         "def area(r):\n    return scale * square(r)\n\nscale = 3.14\n\ndef square(x):\n    return x * x\n",
-        "x = 1\nif x:\n    pi = 3.14\nelse:\n    pi = 3\nfor i in (1, 2):\n    pi += 0\ndef area(r):\n    return pi * r\n",
+        "x = 1\nif x:\n    pi = 3.14\nelse:\n    pi = 3\nfor i in []:\n    pi = i\ndef area(r):\n    return pi * r\n",
         "class A:\n    k = 3\n\nprint('helper first')\n\n@staticmethod\ndef area(r):\n    return A.k * r\n",
         "from math import *\ndef area(r):\n    return pi * r\n",
         "area = lambda r: 3.14 * r * r\n",
@@ -111,6 +111,14 @@ def test_generation_stops_when_the_program_is_whole_and_not_before() -> None:
     chat = prompts.stop_rule(TASK, "chat")
     assert not chat.finished("```python\ndef area(r):\n    return r\n\nx")
     assert chat.finished("```python\ndef area(r):\n    return r\n```")
+
+
+def test_what_is_finished_stays_finished() -> None:
+    rule = prompts.stop_rule(TASK, "docstring")
+    text = "def area(r):\n    return r\nfoo bar\nbaz (\n    def x\n"
+    states = [rule.finished(text[:end]) for end in range(len(text) + 1)]
+    assert states == sorted(states)
+    assert states[-1]
 
 
 def test_stopping_early_changes_no_program() -> None:
