@@ -53,6 +53,8 @@ def run(recipe: AgreementRecipe, run: Run) -> None:
     Raises:
         UserError: data, weights, packages or device are missing.
     """
+    engines.require("transformers")
+    engines.require(recipe.other)
     everything = mbpp.load(recipe.questions.source)
     run.data(mbpp.facts(recipe.questions.source))
     ask = Asker(recipe.questions.prompt, everything)

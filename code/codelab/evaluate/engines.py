@@ -3,6 +3,7 @@
 Not covered: what the generators do (``codelab.models``) and how tasks are put (``codelab.tasks.prompts``).
 """
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,18 @@ from codelab.models.generation import Generator, Prompt
 from codelab.records import ModelFacts
 from codelab.tasks import mbpp, prompts
 from codelab.tasks.mbpp import Task
+
+
+def require(backend: Backend) -> None:
+    """Check, before any work, that the packages of an engine are there.
+
+    Raises:
+        UserError: one is missing; says how to install it.
+    """
+    needed = {"transformers": ("torch", "transformers", "accelerate"), "vllm": ("vllm",)}[backend]
+    if absent := [name for name in needed if importlib.util.find_spec(name) is None]:
+        extra = "gpu" if backend == "vllm" else "train"
+        raise UserError(f"backend {backend}: needs {', '.join(absent)}, not installed here; run: make setup-{extra}")
 
 
 def build(

@@ -32,6 +32,7 @@ def run(recipe: EvaluateRecipe, run: Run) -> None:
         UserError: data, weights, packages or device are missing.
         Paused: the time that the command was allowed is over.
     """
+    engines.require(recipe.backend)
     everything = mbpp.load(recipe.questions.source)
     run.data(mbpp.facts(recipe.questions.source))
     tasks = engines.questions_asked(recipe.questions)

@@ -212,6 +212,13 @@ def test_impossible_recipes_name_the_reason(world, changes, message):
         load(world(**changes))
 
 
+def test_missing_engine_is_said_before_any_work(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("codelab.evaluate.engines.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="needs vllm, not installed here; run: make setup-gpu"):
+        execute(load(world(backend="vllm")), tmp_path / "results")
+    assert list((tmp_path / "results").glob("*/*")) == []
+
+
 def test_missing_model_folder_leaves_nothing_behind(world, tmp_path):
     recipe = world(answers={"model": f"path:{tmp_path / 'absent'}", "device": "cpu"})
     with pytest.raises(UserError, match="expected a folder with"):
