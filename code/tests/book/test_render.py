@@ -23,6 +23,7 @@ ESSAY = "chapters/01-essay.qmd"
         (ESSAY, "See @fig-q1-line", "See @fig-q1-gone", "lead nowhere: @fig-q1-gone in chapters/01-essay.qmd"),
         (ESSAY, "@fixture2021other agree", "@nobody2020 agree", "without an entry in references.bib: @nobody2020"),
         (ESSAY, "../figures/line.svg", "../figures/none.svg", r"shows ../figures/none.svg, which does not exist"),
+        (ESSAY, "a^2 + b^2", r"a^2 + \\nonsense{b^2", "Pandoc: .*Could not convert TeX math"),
         ("chapters/03-notes.qmd", "{#fig-notes-line", "{#fig-q1-line", "id 'fig-q1-line' is used twice"),
         ("chapters/02-numbers.qmd", "The rate", "A rate", "its text changed after its html output was frozen"),
     ],

@@ -10,12 +10,11 @@ from functools import partial
 from typing import Any
 
 import panflute as pf
-import pypandoc
 
 from codelab.book.project import Book
 from codelab.book.render.model import Page, Target, Writer
 from codelab.book.render.number import KINDS, number
-from codelab.book.render.pandoc import dump, load, parts, read, walk
+from codelab.book.render.pandoc import dump, load, pandoc, parts, read, walk
 from codelab.errors import UserError
 
 _REFERENCE = re.compile(rf"(?:{'|'.join(KINDS)})-")
@@ -71,11 +70,11 @@ def _cite(book: Book, pages: list[Page]) -> list[Page]:
     if unknown:
         raise UserError(f"citations without an entry in {book.bibliography.name}: {', '.join(sorted(unknown))}")
     filters = [name for name in book.settings.get("filters") or [] if str(name).endswith(".lua")]
-    options = [*(f"--lua-filter={book.root / name}" for name in filters), "--citeproc", "--wrap=none"]
+    options = [*(f"--lua-filter={book.root / name}" for name in filters), "--citeproc"]
     source = pf.Doc(*blocks, metadata={"link-citations": True, "lang": book.language})
     source.metadata["bibliography"] = pf.MetaString(str(book.bibliography))
     last = pages[-1]
-    for element in load(pypandoc.convert_text(dump(source), "json", "json", extra_args=options)):
+    for element in load(pandoc(dump(source), "json", "json", *options)):
         if "page" in element.attributes:
             last = pages[int(element.attributes["page"])]
             last.blocks = list(element.content)

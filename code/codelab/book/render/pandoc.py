@@ -11,13 +11,27 @@ import panflute as pf
 import pypandoc
 from panflute.elements import RAW_FORMATS
 
+from codelab.errors import UserError
+
 RAW_FORMATS.add("typst")  # Pandoc knows it, panflute's list of raw formats does not
 READER = "markdown-yaml_metadata_block"
 
 
+def pandoc(text: str, to: str, source: str, *options: str) -> str:
+    """One conversion; what Pandoc warns of would be missing in the book, so a warning is an error.
+
+    Raises:
+        UserError: with Pandoc's words.
+    """
+    try:
+        return str(pypandoc.convert_text(text, to, source, extra_args=["--wrap=none", "--fail-if-warnings", *options]))
+    except RuntimeError as error:
+        raise UserError(f"Pandoc: {error}") from error
+
+
 def read(text: str, source: str = READER) -> list[Any]:
     """Blocks of a text, Markdown by default."""
-    return load(pypandoc.convert_text(text, "json", source))
+    return load(pandoc(text, "json", source))
 
 
 def load(text: str) -> list[Any]:
@@ -52,7 +66,7 @@ def parts(element: Any) -> list[Any]:
 
 def convert(blocks: list[Any], to: str, *options: str) -> str:
     """Write blocks in another format with Pandoc."""
-    return str(pypandoc.convert_text(dump(pf.Doc(*blocks)), to, "json", extra_args=["--wrap=none", *options]))
+    return pandoc(dump(pf.Doc(*blocks)), to, "json", *options)
 
 
 def plain(content: list[Any]) -> str:
