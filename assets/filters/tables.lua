@@ -2,12 +2,13 @@
 -- which says nothing about the text; here each column gets a share that grows with its longest word and its longest cell.
 -- Not covered: tables without widths, which every format already fits by itself, and tables with merged cells.
 
-local LINE = 92 -- characters on one line of a table in the PDF
+local LINE = 96 -- characters on one line of a table in the PDF
 
-local function measure(cell, found)
+-- Heads are bold, hence a little wider than their letters.
+local function measure(cell, found, factor)
   local text = pandoc.utils.stringify(cell.contents)
-  found.longest = math.max(found.longest, utf8.len(text) or #text)
-  for word in text:gmatch("%S+") do found.word = math.max(found.word, utf8.len(word) or #word) end
+  found.longest = math.max(found.longest, (utf8.len(text) or #text) * factor)
+  for word in text:gmatch("%S+") do found.word = math.max(found.word, (utf8.len(word) or #word) * factor) end
   return (cell.col_span or 1) == 1
 end
 
@@ -23,21 +24,21 @@ return {
       for _, body in ipairs(tbl.bodies) do
         for _, row in ipairs(body.body) do table.insert(bodies, row) end
       end
-      for _, rows in ipairs({ tbl.head.rows, bodies }) do
+      for part, rows in ipairs({ tbl.head.rows, bodies }) do
         for _, row in ipairs(rows) do
           for index, cell in ipairs(row.cells) do
-            if not columns[index] or not measure(cell, columns[index]) then return nil end
+            if not columns[index] or not measure(cell, columns[index], part == 1 and 1.15 or 1) then return nil end
           end
         end
       end
       local natural = 0
-      for _, column in ipairs(columns) do natural = natural + column.longest + 2 end
+      for _, column in ipairs(columns) do natural = natural + column.longest + 3 end
       local total, shares = 0, {}
       for index, column in ipairs(columns) do
         -- Where everything fits on one line it does. Else the root keeps one very long cell from taking the page, and no
         -- column is narrower than its longest word.
-        local wanted = math.max(column.word + 2, 3.2 * math.sqrt(column.longest))
-        shares[index] = natural <= LINE and column.longest + 2 or wanted
+        local wanted = math.max(column.word + 3, 3.2 * math.sqrt(column.longest))
+        shares[index] = natural <= LINE and column.longest + 3 or wanted
         total = total + shares[index]
       end
       for index, spec in ipairs(tbl.colspecs) do
