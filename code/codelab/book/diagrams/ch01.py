@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 STAGES = (("pretraining", 0.0, 3.2), ("continued pretraining", 3.2, 6.3), ("fine-tuning", 6.3, 8.7))
 COLOURS = (PALETTE[0], PALETTE[1], PALETTE[3])
 SHARES = (  # of general text, domain text and instructions, by stage
-    (1.0, 0.22, 0.05),
-    (0.0, 0.78, 0.07),
-    (0.0, 0.0, 0.88),
+    (1.0, 0.22, 0.08),
+    (0.0, 0.78, 0.08),
+    (0.0, 0.0, 0.84),
 )
 Line = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
 
@@ -63,7 +63,7 @@ def _learning_rate(axes: "Axes") -> None:
     for (_, start, end), colour, heights in zip(STAGES, COLOURS, levels, strict=True):
         axes.plot(*_schedule(start, end, heights), color=colour, linestyle="-")
     axes.plot(STAGES[1][1:], [0.1, 0.1], color=COLOURS[1], linestyle=(0, (1, 1.5)), linewidth=1.2)
-    axes.text(3.85, 1.03, "re-warm,", fontsize=8.5, color=INK, va="center")
+    axes.text(3.85, 1.03, "re-warm", fontsize=8.5, color=INK, va="center")
     axes.text(5.0, 0.6, "re-decay", fontsize=8.5, color=INK)
     axes.text(3.42, 0.15, "or keep it low", fontsize=8, color=MUTED)
     axes.text(7.0, 0.22, "small and short", fontsize=8.5, color=INK)
@@ -92,8 +92,9 @@ def _mixture(axes: "Axes") -> None:
         (4.75, 0.61, "domain text", 8.5),
         (4.75, 0.105, "replay of general text", 7.5),
         (7.5, 0.56, "instructions", 8.5),
+        (7.5, 0.08, "rehearsal", 7),
     ):
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
         axes.text(x, y, text, ha="center", va="center", fontsize=size, color=INK, bbox=box)
     axes.set_ylim(0, 1)
     axes.set_ylabel("data")

@@ -74,11 +74,11 @@ def _totals(axes: "Axes", rows: list[ch02.MemoryRow]) -> None:
 
 @diagram("q2-nf4")
 def nf4() -> "Figure":
-    """Levels of NF4 and of symmetric 4-bit integers under the density of a normal block of 64 weights."""
+    """Levels of NF4 and of symmetric 4-bit integers under normal weights, scaled as in a typical block of 64."""
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
     figure, axes = plt.subplots(figsize=(WIDTH, 2.3))
-    scale = max(ch02.normal_block())
+    scale = ch02.typical_largest()
     x = np.linspace(-1, 1, 400)
     density = np.array([NormalDist().pdf(float(value) * scale) for value in x])
     axes.fill_between(x, density / density.max(), color=PALE[0], edgecolor=PALETTE[0], linewidth=1)

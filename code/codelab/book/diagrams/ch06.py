@@ -38,10 +38,6 @@ def plane() -> "Figure":
     return figure
 
 
-def _thetas(strategy: ch06.Strategy) -> np.ndarray:
-    return np.array([strategy.path(knob) for knob in np.linspace(strategy.start, strategy.end, 200)])
-
-
 def _parameters(axes: "Axes") -> None:
     grid_x, grid_y = np.meshgrid(np.linspace(-0.5, 1.9, 160), np.linspace(-0.5, 1.5, 160))
     points = np.stack([grid_x.ravel(), grid_y.ravel()], axis=1)
@@ -52,7 +48,7 @@ def _parameters(axes: "Axes") -> None:
     axes.clabel(contours, fontsize=7, fmt="%g")
     for each in ch06.STRATEGIES:
         colour, dash = LOOK[each.name]
-        path = _thetas(each)
+        path = each.thetas(400)
         axes.plot(path[:, 0], path[:, 1], color=colour, linestyle=dash)
     for point, name, offset in ((np.zeros(2), "start", (-0.04, -0.2)), (ch06.TARGET, "new optimum", (-0.32, 0.13))):
         axes.plot(*point, marker="o", color=INK, markersize=5, linestyle="none")
@@ -67,7 +63,7 @@ def _parameters(axes: "Axes") -> None:
 def _trade(axes: "Axes") -> None:
     for each in ch06.STRATEGIES:
         colour, dash = LOOK[each.name]
-        points = each.points(200)
+        points = each.points(400)
         axes.plot(points[:, 0], points[:, 1], color=colour, linestyle=dash, label=each.name)
     axes.axvline(0.8, color=MUTED, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)
     axes.set_xlabel("new skill: share of the new loss removed")

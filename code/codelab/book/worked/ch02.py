@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
+
 from codelab.measure.estimate import SHAPES, MemoryEstimate, Method, training_memory
 
 GB = 1e9
@@ -54,6 +56,12 @@ def smallest_card(size: float, cards: Sequence[int] = CARDS) -> int | None:
     return next((card for card in sorted(cards) if size <= card * GB), None)
 
 
+def card(model: str, method: Method) -> str:
+    """The smallest card for a model of the table, as text; "no single card" where none holds it."""
+    size = smallest_card(memory(model, method).total)
+    return f"{size} GB" if size else "no single card"
+
+
 @dataclass(frozen=True)
 class MemoryRow:
     """One line of the chapter's memory table, sizes in bytes."""
@@ -79,7 +87,6 @@ def memory_rows() -> list[MemoryRow]:
     for model in MODELS:
         for method, name in METHODS.items():
             e = memory(model, method)
-            card = smallest_card(e.total)
             rows.append(
                 MemoryRow(
                     model,
@@ -90,7 +97,7 @@ def memory_rows() -> list[MemoryRow]:
                     activations=e.activations + e.logits,
                     adapters=e.adapters,
                     total=e.total,
-                    card=f"{card} GB" if card else "none",
+                    card=card(model, method).replace("no single card", "none"),
                 )
             )
     return rows
@@ -133,26 +140,30 @@ def int4_levels() -> tuple[float, ...]:
     return tuple(i / 7 for i in range(-7, 8))
 
 
-def quantise(block: Sequence[float], levels: Sequence[float]) -> list[float]:
-    """A block after rounding to the nearest level times its largest magnitude.
+def typical_largest(size: int = BLOCK) -> float:
+    """Median of the largest magnitude among ``size`` standard normal weights."""
+    return NormalDist().inv_cdf((1 + 0.5 ** (1 / size)) / 2)
+
+
+def relative_error(levels: Sequence[float], size: int = BLOCK) -> float:
+    """Root mean square of the rounding error over that of the weights, expected over normally distributed blocks.
+
+    Every weight of a block is divided by the block's largest magnitude, rounded to the nearest level and multiplied
+    again. The expectation is an integral over that largest magnitude and, below it, over the other weights; the
+    largest itself has no error, so the levels must hold -1 and 1.
 
     Raises:
-        ValueError: a block without a value other than zero.
+        ValueError: levels that do not end at -1 and 1.
     """
-    scale = max((abs(value) for value in block), default=0.0)
-    if scale == 0:
-        raise ValueError("expected a block with a value other than zero")
-    return [scale * min(levels, key=lambda level: abs(level - value / scale)) for value in block]
-
-
-def normal_block(size: int = BLOCK) -> list[float]:
-    """A block of ideally normal weights: the quantiles at (i + 1/2)/size."""
-    return [NormalDist().inv_cdf((i + 0.5) / size) for i in range(size)]
-
-
-def relative_error(levels: Sequence[float], block: Sequence[float] | None = None) -> float:
-    """Root mean square of the rounding error over that of the block itself."""
-    values = normal_block() if block is None else block
-    rounded = quantise(values, levels)
-    error = sum((a - b) ** 2 for a, b in zip(values, rounded, strict=True))
-    return float((error / sum(value**2 for value in values)) ** 0.5)
+    table = np.sort(np.asarray(levels, dtype=float))
+    if (table[0], table[-1]) != (-1, 1):
+        raise ValueError(f"levels from {table[0]:g} to {table[-1]:g}: expected -1 to 1")
+    largest = np.linspace(1e-3, 8, 2000)[:, None]
+    place = (np.arange(4000) + 0.5) / 2000 - 1  # midpoints between -1 and 1, in units of the largest
+    error = place - table[np.searchsorted((table[1:] + table[:-1]) / 2, place)]
+    density = np.exp(-0.5 * (largest * place) ** 2)
+    inside = density.sum(axis=1)
+    squared = largest[:, 0] ** 2 * (error**2 * density).sum(axis=1) / inside  # of a weight that is not the largest
+    share = np.array([2 * NormalDist().cdf(float(m)) - 1 for m in largest[:, 0]])
+    weight = share ** (size - 1) * np.exp(-0.5 * largest[:, 0] ** 2)  # density of the largest, up to a factor
+    return float(np.sqrt((size - 1) / size * (squared * weight).sum() / weight.sum()))

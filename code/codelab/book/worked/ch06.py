@@ -87,10 +87,14 @@ class Strategy:
     start: float
     end: float
 
+    def thetas(self, count: int = 120) -> NDArray[Any]:
+        """Parameters along the path, shape (count, 2), denser near the start, where a knob can move far at once."""
+        span = (self.end - self.start) * np.linspace(0, 1, count) ** 3
+        return np.array([self.path(self.start + step) for step in span])
+
     def points(self, count: int = 120) -> NDArray[Any]:
         """Gain and forgetting along the path, shape (count, 2)."""
-        thetas = [self.path(knob) for knob in np.linspace(self.start, self.end, count)]
-        return np.array([(gain(theta), forgetting(theta)) for theta in thetas])
+        return np.array([(gain(theta), forgetting(theta)) for theta in self.thetas(count)])
 
     def at_gain(self, wanted: float) -> float | None:
         """Forgetting where the gain first reaches ``wanted``; None if the path never does."""

@@ -61,6 +61,20 @@ def test_points_rise_along_the_knob() -> None:
         assert np.all(np.diff(points[:, 0]) > -1e-9), each.name
 
 
+def test_drawn_points_lie_close_enough_for_straight_pieces() -> None:
+    for each in ch06.STRATEGIES:
+        assert np.diff(each.points(400)[:, 0]).max() < 0.05, each.name
+
+
+def test_what_the_alternative_text_of_the_plane_says() -> None:
+    for wanted in np.linspace(0.02, 0.98, 25):
+        found = {name: value for name, value in ch06.at_gain(float(wanted)).items() if value is not None}
+        assert min(found, key=lambda name: found[name]) == "replay"
+        assert max(found, key=lambda name: found[name]) == "interpolation of weights"
+        if wanted < 0.9:
+            assert sorted(found, key=lambda name: found[name])[1] == "EWC (diagonal Fisher)"
+
+
 def test_recovered_share_of_published_forgetting() -> None:
     assert ch06.recovered(ch06.REPLAY_WEAK, 0.05) == pytest.approx(0.21 / 0.27)
     assert ch06.recovered(ch06.REPLAY_STRONG, 0.25) == pytest.approx(1.23 / 1.39)
