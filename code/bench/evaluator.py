@@ -6,6 +6,7 @@ that what else the machine does meets all of them; the ratios' intervals come fr
 hostile programs, which are tests here and which the peers would run.
 """
 
+import contextlib
 import random
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pydantic import Field
 
 from bench import explain
@@ -95,6 +97,7 @@ def run(recipe: BenchRecipe, run: Run) -> None:
             verdicts[name] = words
     for row in speed:
         key = f"{row['set']}_{row['evaluator']}_w{row['workers']}"
+        run.metric(f"{key}_cpu_seconds_per_sample", row["cpu_seconds_per_sample"], n=row["samples"], unit="s")
         run.metric(f"{key}_samples_per_second", row["samples_per_second"], n=row["samples"], unit="1/s")
         if "ratio" in row:
             run.metric(f"{key}_times", row["ratio"], low=row["low"], high=row["high"], level=0.95, method="blocks")
@@ -116,15 +119,17 @@ def race(
     parts = [samples[start::blocks] for start in range(blocks)]
     words: Words = {evaluator.name: {} for evaluator in evaluators}
     seconds: dict[str, list[float]] = {evaluator.name: [] for evaluator in evaluators}
+    processor: dict[str, list[float]] = {evaluator.name: [] for evaluator in evaluators}
     try:
         for evaluator in evaluators:
             evaluator.judge(samples[:4])  # imports and pools are warm before the clock runs
         for number, part in enumerate(parts):
             taking = evaluators if number < slow_blocks else evaluators[:-1]
             for evaluator in taking[number % len(taking) :] + taking[: number % len(taking)]:
-                began = time.monotonic()
+                began, spent_before = time.monotonic(), tree_cpu()
                 words[evaluator.name] |= evaluator.judge(part)
                 seconds[evaluator.name].append(time.monotonic() - began)
+                processor[evaluator.name].append(tree_cpu() - spent_before)
     finally:
         for evaluator in evaluators:
             evaluator.close()
@@ -134,10 +139,21 @@ def race(
         judged = sum(len(part) for part in parts[: len(spent)])
         row: dict[str, Any] = {"evaluator": name, "samples": judged, "seconds": round(sum(spent), 3)}
         row["samples_per_second"] = judged / sum(spent)
+        row["cpu_seconds_per_sample"] = sum(processor[name]) / judged
         if name != first:
             row |= ratio(spent, seconds[first][: len(spent)])
         rows.append(row)
     return words, rows
+
+
+def tree_cpu() -> float:
+    """CPU seconds of this process and everything below it, the ended ones included: what load does not change."""
+    total = 0.0
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:

@@ -43,7 +43,7 @@ def why_evalplus(sample: Sample, ours: str, said: str) -> str:
         return "slower than our calibrated CPU limit, within evalplus's limit of real time"
     if said == "pass" and name in MBPP_OUTPUT_SET_EQ_TASKS:
         return "evalplus compares the answers of this function as sets"
-    if said == "pass" and name in MBPP_OUTPUT_NOT_NONE_TASKS:
+    if name in MBPP_OUTPUT_NOT_NONE_TASKS:
         return "evalplus asks of this function only whether the answer is None"
     if said == "pass" and name in {"are_equivalent", "sum_div", "surface_Area", "digit_distance_nums"}:
         return "evalplus has an answer of its own for this function's name"

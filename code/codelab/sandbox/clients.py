@@ -62,16 +62,17 @@ class Job:
             os.close(self.pipe)
             self.pipe = -1
 
-    def drain(self) -> bool:
-        """Read what there is; False at the end of the answers."""
-        while True:
+    def drain(self) -> None:
+        """Read what there is."""
+        while self.pipe >= 0:
             try:
                 block = os.read(self.pipe, 1 << 16)
             except BlockingIOError:
-                return True
+                return
             if not block:
-                return False
-            # What is over the limit is thrown away, so that a flood costs neither memory nor a blocked server.
+                self.close()
+                return
+            # What is over the limit is thrown away, so that a flood costs no memory and blocks no server.
             self.flooded = self.flooded or len(self.output) + len(block) > self.limits.output_bytes
             if not self.flooded:
                 self.output += block
@@ -196,9 +197,12 @@ class Client:
         code, reason, cpu_seconds, seconds, _ = REPLY.unpack(message)
         return Reply(code, reason, cpu_seconds, seconds)
 
-    def overdue(self) -> bool:
-        """Whether the oldest job should have ended long ago: the server itself hangs."""
-        return bool(self.jobs) and time.monotonic() - self._since > self.jobs[0].limits.wall_seconds + _GRACE_SECONDS
+    def tend(self) -> None:
+        """Read ahead, so that a full pipe holds nobody up, and end a server that hangs: its closed socket tells."""
+        if self.jobs:
+            self.jobs[0].drain()
+            if time.monotonic() - self._since > self.jobs[0].limits.wall_seconds + _GRACE_SECONDS:
+                self.kill()
 
     def kill(self) -> None:
         """Kill the server."""

@@ -10,8 +10,10 @@ or lambda that also uses the program. None of the 974 tasks of MBPP needs what i
 
 import ast
 import builtins
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from codelab.errors import UserError
 from codelab.sandbox.decode import Answer
@@ -48,6 +50,11 @@ class Plan:
     steps: tuple[Step, ...]
     judges: tuple[tuple[Evaluate, ...], ...]
 
+    @cached_property
+    def json(self) -> str:
+        """The steps as the child reads them."""
+        return json.dumps([[step.kind, step.source] for step in self.steps])
+
     def verdicts(self, answers: Sequence[Answer]) -> list[Outcome | None]:
         """One outcome a test; None where its answers did not come."""
         return [self._one(judges, answers) for judges in self.judges]
@@ -69,8 +76,9 @@ class Plan:
         return Outcome("none")
 
 
-def plan(setup: str, tests: Sequence[str], defined: frozenset[str], where: str = "test") -> Plan:
-    """Split a task's tests.
+@lru_cache(maxsize=4096)
+def plan(setup: str, tests: tuple[str, ...], defined: frozenset[str], where: str = "test") -> Plan:
+    """Split a task's tests; kept, since every sample of a task needs the same plan.
 
     Args:
         setup: code that runs in the child before the tests.

@@ -8,6 +8,7 @@ live only in this process: a server is a fresh interpreter and gets programs and
 import json
 import os
 import selectors
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
@@ -18,10 +19,9 @@ from codelab.sandbox.clients import Client, Job, Reply, ServerLostError
 from codelab.sandbox.plan import Plan, plan
 from codelab.sandbox.types import Limits, Report, Sample, Verdict
 from codelab.sandbox.verdicts import timed_out, verdict
-from codelab.tasks.mbpp import Task
 
 _QUEUED = 2
-_HEARTBEAT_SECONDS = 5
+_TICK_SECONDS = 0.02
 _ATTEMPTS = 2
 Retry = Literal["wall", "all", "none"]
 
@@ -29,6 +29,12 @@ Retry = Literal["wall", "all", "none"]
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def _plan(sample: Sample) -> Plan:
+    task = sample.task
+    tests = (*task.tests, *task.challenge_tests) if sample.challenge else task.tests
+    return plan(task.setup, tests, task.needed_names, f"task {task.task_id}")
 
 
 class Pool:
@@ -58,7 +64,6 @@ class Pool:
         self._skip = skip
         self._clients: list[Client] = []
         self._selector = selectors.DefaultSelector()
-        self._plans: dict[tuple[int, bool, int], tuple[Task, Plan, str]] = {}
 
     def __enter__(self) -> "Pool":
         """Start the servers.
@@ -125,25 +130,15 @@ class Pool:
                 raise UserError(f"sandbox: two samples of task {sample.task.task_id} have the index {sample.index}")
             seen.add(sample.key)
             limits = self.limits if isinstance(self.limits, Limits) else self.limits[sample.task.task_id]
-            # surrogatepass: a model may write halves of characters, which are the program's problem alone.
-            program = json.dumps(sample.program)
-            yield Job(sample, f'{{"program": {program}, "steps": {self._plan(sample)[1]}}}'.encode(), limits)
-
-    def _plan(self, sample: Sample) -> tuple[Plan, str]:
-        task = sample.task
-        key = (task.task_id, sample.challenge, id(task))
-        if key not in self._plans:
-            tests = (*task.tests, *task.challenge_tests) if sample.challenge else task.tests
-            made = plan(task.setup, tests, task.needed_names, f"task {task.task_id}")
-            # The task is kept beside its plan, so that its id() stays its own.
-            self._plans[key] = task, made, json.dumps([[step.kind, step.source] for step in made.steps])
-        return self._plans[key][1:]
+            program = json.dumps(sample.program)  # escaped, so that halves of characters travel too
+            yield Job(sample, f'{{"program": {program}, "steps": {_plan(sample).json}}}'.encode(), limits)
 
     def _work(
         self, source: Iterator[Job], again: deque[Job], late: list[Job], clients: list[Client]
     ) -> Iterator[Verdict]:
         exhausted = False
         idle = clients
+        tick = 0.0
         while True:
             for client in idle:
                 while len(client.jobs) < _QUEUED and not exhausted:
@@ -158,17 +153,10 @@ class Pool:
             if again:
                 exhausted = False
             idle = []
-            for client in running:
-                if client.overdue():
-                    client.kill()  # its socket closes, and the loop treats it as lost
-            for key, _ in self._selector.select(_HEARTBEAT_SECONDS if running else 0):
+            for key, _ in self._selector.select(_TICK_SECONDS if running else 0):
                 owner: Client = key.data
                 try:
-                    if key.fileobj is not owner.control:
-                        # The reply may have come in the same round, and with it the end of this pipe.
-                        if owner.jobs and owner.jobs[0].pipe == key.fd:
-                            self._read(owner)
-                    elif (reply := owner.reply()) is not None:
+                    if (reply := owner.reply()) is not None:
                         idle.append(owner)
                         yield from self._finish(owner, reply, late)
                 except ServerLostError as error:
@@ -176,6 +164,10 @@ class Pool:
                     clients = [fresh if client is owner else client for client in clients]
                     yield from lost
                     break
+            if time.monotonic() >= tick:
+                tick = time.monotonic() + _TICK_SECONDS
+                for client in clients:
+                    client.tend()
             idle = idle or ([client for client in clients if len(client.jobs) < _QUEUED] if again else [])
 
     def _hand_over(self, client: Client, job: Job, again: deque[Job]) -> None:
@@ -184,24 +176,12 @@ class Pool:
         except ServerLostError:
             again.append(job)  # the loop hears of the lost server through its socket
             return
-        if len(client.jobs) == 1:
-            self._selector.register(job.pipe, selectors.EVENT_READ, client)
-
-    def _read(self, client: Client) -> None:
-        job = client.jobs[0]
-        if not job.drain():
-            self._selector.unregister(job.pipe)
-            job.close()
 
     def _finish(self, client: Client, reply: Reply, late: list[Job]) -> Iterator[Verdict]:
         job = client.jobs.pop(0)
-        if job.pipe >= 0:
-            job.drain()
-            self._selector.unregister(job.pipe)
-            job.close()
-        if client.jobs:
-            self._selector.register(client.jobs[0].pipe, selectors.EVENT_READ, client)
-        outcome = verdict(job, reply, self._plan(job.sample)[0])
+        job.drain()
+        job.close()
+        outcome = verdict(job, reply, _plan(job.sample))
         if outcome.failure == "timeout" and not job.retried:
             self.report.timeouts += 1
             if self._retry == "all" or (self._retry == "wall" and timed_out(reply) == "wall"):
@@ -219,8 +199,6 @@ class Pool:
 
     def _replace(self, client: Client) -> Client:
         self._selector.unregister(client.control)
-        if client.jobs and client.jobs[0].pipe >= 0:
-            self._selector.unregister(client.jobs[0].pipe)
         self._clients.remove(client)
         client.close()
         return self._start()

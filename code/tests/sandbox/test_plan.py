@@ -121,7 +121,7 @@ def test_statements_run_in_the_child_and_make_names_the_programs() -> None:
 
 
 def test_a_function_that_hides_a_builtin_is_the_programs() -> None:
-    made = plan("", ["assert sum(10, 15) == 6"], frozenset({"sum"}))
+    made = plan("", ("assert sum(10, 15) == 6",), frozenset({"sum"}))
     assert asked(made) == ["sum(10, 15)"]
 
 

@@ -145,7 +145,6 @@ def test_a_sample_that_loses_its_server_twice_is_an_error_of_the_sandbox(
 
 def test_a_server_that_hangs_is_replaced(square: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("codelab.sandbox.clients._GRACE_SECONDS", 0)
-    monkeypatch.setattr("codelab.sandbox.pool._HEARTBEAT_SECONDS", 0.1)
     with Pool(1, Limits(wall_seconds=1)) as fragile:
         os.kill(fragile.pids[0], signal.SIGSTOP)
         (verdict,) = fragile.judge([Sample(square, 0, GOOD)])
