@@ -38,6 +38,16 @@ end
 
 return {
   {
+    -- What a picture shows, for readers who cannot see it: Word takes it from the caption of the image alone.
+    Image = function(image)
+      local alternative = image.attributes["fig-alt"] or image.attributes["alt"]
+      if not alternative or alternative == "" then return nil end
+      image.attributes["fig-alt"] = nil
+      image.caption = pandoc.Inlines({ pandoc.Str(alternative) })
+      return image
+    end,
+  },
+  {
     traverse = "topdown",
     Table = function(tbl)
       local body = tbl.bodies[1]

@@ -85,16 +85,16 @@ def text_styles(document: Any) -> None:
     defaults(document)
     for name in ("Body Text", "First Paragraph"):
         font(style(document, name), TEXT, 11)
-        spacing(style(document, name), 0, 8, 1.15)
+        spacing(style(document, name), 4, 5, 1.15)
     font(style(document, "Compact"), TEXT)
     spacing(style(document, "Compact"), 1.5, 1.5, 1.05)
 
     font(style(document, "Title"), HEADING, 26, bold=True)
     spacing(style(document, "Title"), 0, 4)
-    font(style(document, "Subtitle"), HEADING, 14, colour=MUTED)
+    font(style(document, "Subtitle"), HEADING, 14, colour=MUTED, bold=False)
     spacing(style(document, "Subtitle"), 0, 10)
     for name in ("Author", "Date"):
-        font(style(document, name), TEXT, 11)
+        font(style(document, name), TEXT, 11, bold=False)
         spacing(style(document, name), 0, 2)
     for name in ("Title", "Subtitle", "Author", "Date"):
         style(document, name).paragraph_format.alignment = WD_ALIGN_PARAGRAPH.LEFT
@@ -153,12 +153,12 @@ def table_style(document: Any) -> None:
     borders.append(element("w:insideH", val="single", sz="2", space="0", color="DDDDDD"))
     properties.append(borders)
     margins = element("w:tblCellMar")
-    for side, width in (("top", "30"), ("left", "80"), ("bottom", "30"), ("right", "80")):
+    for side, width in (("top", "30"), ("left", "50"), ("bottom", "30"), ("right", "50")):
         margins.append(element(f"w:{side}", w=width, type="dxa"))
     properties.append(margins)
     size = element("w:rPr")
-    size.append(element("w:sz", val="19"))
-    size.append(element("w:szCs", val="19"))
+    size.append(element("w:sz", val="18"))
+    size.append(element("w:szCs", val="18"))
     table.append(size)
     table.append(properties)
     first = element("w:tblStylePr", type="firstRow")
