@@ -14,6 +14,7 @@ from pathlib import Path
 
 from codelab.book.freshness import stale, stamp, thaw
 from codelab.book.inspect import inspect_html, inspect_pdf
+from codelab.book.inspect_word import inspect_word
 from codelab.book.project import Book
 from codelab.errors import UserError
 
@@ -91,6 +92,11 @@ def build_quarto(book: Book) -> Path:
         raise UserError(f"quarto render: exit status {done.returncode}; its log is above")
     warnings = [line.strip() for line in _WARNING.findall(log) if not _HARMLESS.search(line)]
     stamp(book)
+    absent = [
+        name for name in book.formats if name != "html" and not (book.root / OUTPUT / _file(book, name)).is_file()
+    ]
+    if absent:
+        raise UserError(f"quarto render: exit status 0, but no {', '.join(_file(book, name) for name in absent)}")
     if warnings:
         raise UserError(f"quarto render warned: {' | '.join(warnings[:5])}")
     refuse_stale(book)
@@ -98,10 +104,15 @@ def build_quarto(book: Book) -> Path:
 
 
 def look(book: Book, output: Path) -> list[str]:
-    """Faults of the finished output; the PDF is read where pypdf is installed."""
+    """Faults of the finished output; the PDF is read where pypdf is installed, the Word file where one was made."""
     faults = inspect_html(book, output)
     if find_spec("pypdf"):
         faults += inspect_pdf(book, output / f"{book.stem}.pdf")
     elif not (output / f"{book.stem}.pdf").is_file():
         faults.append(f"{book.stem}.pdf: missing")
-    return faults
+    word = output / f"{book.stem}.docx"
+    return faults + (inspect_word(book, word) if word.exists() else [])
+
+
+def _file(book: Book, extension: str) -> str:
+    return f"{book.stem}.{'pdf' if extension == 'typ' else extension}"

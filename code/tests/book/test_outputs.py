@@ -15,6 +15,7 @@ from pypdf import PdfReader
 from codelab.book.build import build_pandoc, build_quarto, find_quarto
 from codelab.book.freshness import stamp
 from codelab.book.inspect import content, inspect_html, inspect_pdf
+from codelab.book.inspect_word import inspect_word
 from codelab.book.project import Book, read_book
 
 REPOSITORY = Path(__file__).parents[3]
@@ -59,6 +60,13 @@ def test_pages_hold_what_the_chapters_promise(built: Book) -> None:
 
 def test_the_pdf_holds_what_the_chapters_promise(built: Book) -> None:
     assert inspect_pdf(built, built.root / "_book" / f"{built.stem}.pdf") == []
+
+
+def test_the_word_file_holds_what_the_chapters_promise(built: Book) -> None:
+    path = built.root / "_book" / f"{built.stem}.docx"
+    if not path.exists():
+        pytest.skip("the second renderer makes no Word file")
+    assert inspect_word(built, path) == []
 
 
 def test_the_page_says_who_made_it(built: Book, request: pytest.FixtureRequest) -> None:

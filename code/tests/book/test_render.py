@@ -96,10 +96,16 @@ def test_quarto_failures_are_one_line(book: Book, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("codelab.book.build.find_quarto", lambda: str(fake))
     fake.write_text("#!/bin/sh\necho 'WARN: Unable to resolve link'\n")
     fake.chmod(0o755)
+    (book.root / "_book").mkdir()
+    for suffix in (".pdf", ".docx"):
+        (book.root / "_book" / f"A-Fixture-Book{suffix}").write_bytes(b"")
     with pytest.raises(UserError, match="warned: WARN: Unable"):
         build_quarto(book)
     fake.write_text("#!/bin/sh\necho '[IPKernelApp] WARNING: without encryption'\n")
     assert build_quarto(book) == book.root / "_book"
+    (book.root / "_book/A-Fixture-Book.docx").unlink()
+    with pytest.raises(UserError, match=r"exit status 0, but no A-Fixture-Book\.docx"):
+        build_quarto(book)
     fake.write_text("#!/bin/sh\nexit 3\n")
     with pytest.raises(UserError, match="exit status 3"):
         build_quarto(book)
