@@ -5,7 +5,7 @@ Not covered: comparing runs (``codelab compare``).
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,16 @@ def task_scores(rows: Rows, k: int) -> dict[int, float]:
 
 
 def score(rows: Rows, k: int) -> Estimate:
-    """pass@k over tasks: Wilson's interval where each task has one completion, else the task-level bootstrap."""
+    """pass@k over tasks: Wilson's interval where each task has one completion, else the task-level bootstrap.
+
+    Where no completion passes (or every one does) the bootstrap has nothing to resample and would claim certainty; then
+    Wilson's interval of the solved tasks stands in, which is wider: a task counts as solved by any of its completions.
+    """
     _, total, passed = counts(rows)
     if k == 1 and np.all(total == 1):
         return wilson(int(passed.sum()), total.size)
+    if not passed.any() or np.array_equal(passed, total):
+        return replace(wilson(int(np.count_nonzero(passed)), total.size), method="Wilson, solved tasks")
     return bootstrap(pass_at_k(total, passed, k))
 
 

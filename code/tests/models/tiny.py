@@ -22,6 +22,7 @@ def model(kind: str = "llama", seed: int = 0, positions: int = 256) -> Any:
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
+    torch.set_num_threads(1)  # threads cost more than they bring at this size
     torch.manual_seed(seed)
     ends = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
     if kind == "gpt2":
