@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +162,29 @@ def test_closing_ends_everything_at_once(square: Task) -> None:
         del verdicts
     after = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
     assert after == []
+
+
+def test_a_killed_parent_takes_everything_with_it() -> None:
+    code = """
+from codelab.sandbox import Limits, Pool, Sample
+from codelab.tasks.mbpp import Task
+task = Task(1, "Sleep.", "def f(x): ...", "", ("assert f(2) == 4",))
+with Pool(2, Limits(cpu_seconds=60, wall_seconds=600)) as pool:
+    print(*pool.pids, flush=True)
+    list(pool.judge(Sample(task, n, "import time\\ntime.sleep(600)") for n in range(8)))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        servers = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        while not all(server.children() for server in servers):
+            time.sleep(0.05)
+        below = [child for server in servers for child in server.children(recursive=True)]
+        parent.kill()
+    gone, alive = psutil.wait_procs([*servers, *below], timeout=60)
+    assert len(gone) >= 4
+    assert alive == []
 
 
 ALL = (
