@@ -76,12 +76,14 @@ def collect(chunks: Sequence[Chunk], engine: Generator, judge: Judge, ask: Asker
         ThreadPoolExecutor(1, "judge") as thread,
     ):
         waiting: tuple[Chunk, Future[Judged]] | None = None
+        longest = 0.0
         for chunk in chunks:
-            if run.time_is_up():
+            if run.time_is_up(reserve=longest):  # the next chunk may take as long as the longest one so far
                 break
             began = time.perf_counter()
             answers = engine.generate([ask(task) for task in chunk.tasks], chunk.n, chunk.sampling, chunk.seed)
             spent = time.perf_counter() - began
+            longest = max(longest, spent)
             if waiting:
                 _write(*waiting, run, progress)
             waiting = chunk, thread.submit(_judge, chunk, answers, spent, judge, ask)
