@@ -57,7 +57,8 @@ def compare_forced(full: Any, variant: Any, documents: list[Any]) -> tuple[list[
     rows, divergences = [], []
     for ids in documents:
         with torch.inference_mode():
-            reference, other = (m(ids).logits[0, :-1].float().log_softmax(-1) for m in (full, variant))
+            reference = full(ids).logits[0, :-1].float().log_softmax(-1)
+            other = reference if variant is full else variant(ids).logits[0, :-1].float().log_softmax(-1)
             target = ids[0, 1:, None]
             kl = (reference.exp() * (reference - other)).sum(-1).clamp(min=0)
             rows.append(
