@@ -67,7 +67,7 @@ class HtmlWriter(Writer):
         """Code stays out of sight until asked for."""
         return [_raw('<details class="fold"><summary>Code</summary>'), code, _raw("</details>")]
 
-    def finish(self, element: Any) -> Any:
+    def finish(self, element: Any, notes: list[Any]) -> Any:
         """Wide tables and figures scroll on their own, not with the page."""
         scroll = {"tabindex": "0", "role": "region", "aria-label": plain(_caption(element)) or "Table"}
         if isinstance(element, pf.Figure):
@@ -76,7 +76,10 @@ class HtmlWriter(Writer):
         caption, identifier = element.caption, element.identifier
         element.caption, element.identifier = pf.Caption(), ""
         wide = pf.Div(element, classes=["wide"], attributes=scroll)
-        return pf.Figure(wide, caption=caption, identifier=identifier, classes=["table"]) if identifier else wide
+        below = [pf.Div(*notes, classes=["below"])] if notes else []
+        return (
+            pf.Figure(wide, *below, caption=caption, identifier=identifier, classes=["table"]) if identifier else wide
+        )
 
 
 def write_html(book: Book, output: Path) -> None:

@@ -23,6 +23,7 @@ class Page:
     sections: list[tuple[str, str, str]] = field(default_factory=list)  # id, number, title
     pictures: dict[str, Path] = field(default_factory=dict)  # address on the page, file
     counts: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, list[Any]] = field(default_factory=dict)  # blocks that belong below a table, by its id
 
 
 Target = tuple[str, Page]  # "Figure 7.1" and the page that it is on
@@ -61,8 +62,13 @@ class Writer(ABC):
         """Blocks for the code of a cell."""
         return [code]
 
-    def finish(self, element: Any) -> Any:
-        """A last change to figures and tables, captions in place; None for no change."""
+    def finish(self, element: Any, notes: list[Any]) -> Any:
+        """A last change to figures and tables, captions in place; None for no change.
+
+        Args:
+            element: the figure or table.
+            notes: blocks that stay with a table.
+        """
         return None
 
 

@@ -51,11 +51,11 @@ def number(page: Page, writer: Writer, targets: dict[str, Target]) -> None:
                 element.attributes["alt"] = alternative
         elif isinstance(element, pf.Figure) and element.identifier.startswith("fig-"):
             _prepend(element.caption, label("fig", element.identifier))
-            return writer.finish(element)
+            return writer.finish(element, [])
         elif isinstance(element, pf.Table):
             if element.identifier.startswith("tbl-"):
                 _prepend(element.caption, label("tbl", element.identifier))
-            return writer.finish(element)
+            return writer.finish(element, page.notes.get(element.identifier, []))
         elif isinstance(element, pf.Para | pf.Plain):
             return _equations(element, count, writer)
         elif isinstance(element, pf.Div):
@@ -107,6 +107,9 @@ def _prepare(page: Page, element: Any) -> None:
             raise UserError(f"{page.chapter.path}: cell {element.identifier} has a table caption but shows no table")
         table.caption = pf.Caption(pf.Plain(*inlines(caption)))
         table.identifier, element.identifier = element.identifier, ""
+        below = list(table.parent.content)[table.index + 1 :]
+        page.notes[table.identifier] = below
+        table.parent.content = list(table.parent.content)[: table.index + 1]
 
 
 def _is_code(element: Any) -> bool:

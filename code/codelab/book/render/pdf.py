@@ -16,6 +16,7 @@ import typst
 from codelab.book.project import Book
 from codelab.book.render.document import build
 from codelab.book.render.model import Page, Writer, picture_file
+from codelab.book.render.number import KINDS
 from codelab.book.render.pandoc import convert, parts, walk
 from codelab.errors import UserError
 
@@ -47,18 +48,24 @@ class TypstWriter(Writer):
         """Everything is in one document."""
         return f"#{identifier}"
 
-    def finish(self, element: Any) -> Any:
+    def finish(self, element: Any, notes: list[Any]) -> Any:
         """Pandoc writes no alternative text for Typst, and Typst would count figures without caption."""
         if isinstance(element, pf.Table):
+            # Pandoc makes every table a figure; the one around it has caption, number and note.
+            inner = [_raw("#[#set figure(numbering: none)"), element, _raw("]")]
             if not element.identifier:
-                return [_raw("#[#set figure(numbering: none)"), element, _raw("]")]
-            return None
+                return inner
+            caption, identifier = list(element.caption.content), element.identifier
+            element.caption, element.identifier = pf.Caption(), ""
+            opening = _raw(f"#figure({_kind('tbl')}, caption: [")
+            below = [_raw("#align(left, text(size: 0.82em)["), *notes, _raw("])")] if notes else []
+            return [opening, *caption, _raw("], ["), *inner, *below, _raw(f"]) <{identifier}>")]
         image = next((part for part in parts(element) if isinstance(part, pf.Image)), None)
         if image is None:
             return None
         width = f", width: {image.attributes['width']}" if image.attributes.get("width", "").endswith("%") else ""
         alternative = json.dumps(image.attributes.get("alt", ""), ensure_ascii=False)
-        opening = f"#figure(image({json.dumps(image.url)}{width}, alt: {alternative}), caption: ["
+        opening = f"#figure(image({json.dumps(image.url)}{width}, alt: {alternative}), {_kind('fig')}, caption: ["
         return [_raw(opening), *element.caption.content, _raw(f"]) <{element.identifier}>")]
 
 
@@ -101,8 +108,9 @@ def _head(book: Book) -> str:
     made_by = f"Pandoc {pypandoc.get_pandoc_version()}, Typst {version('typst')}"
     return f"""#import "/{TEMPLATE}": *
 #let horizontalrule = line(start: (25%, 0%), end: (75%, 0%), stroke: 0.5pt)
-#show figure.where(kind: table): set figure.caption(position: top)
-#show figure.caption.where(kind: table): set block(sticky: true)
+#show figure.where(kind: table): set block(breakable: true)
+#show figure.where(kind: "quarto-float-tbl"): set figure.caption(position: top)
+#show figure.caption.where(kind: "quarto-float-tbl"): set block(sticky: true)
 #set page(paper: "us-letter", margin: (x: 1.25in, top: 1.15in, bottom: 1.1in), numbering: "1")
 #show: paper.with(
   title: {text["title"]}, subtitle: {text["subtitle"]}, author: {text["author"]}, description: {text["description"]},
@@ -110,6 +118,11 @@ def _head(book: Book) -> str:
   made-by: [{made_by}],
 )
 """
+
+
+def _kind(name: str) -> str:
+    """The kinds that Quarto gives to captioned figures and tables: the template places them."""
+    return f'kind: "quarto-float-{name}", supplement: [{KINDS[name]}]'
 
 
 def _raw(text: str) -> Any:
