@@ -14,7 +14,9 @@ def main() -> None:
     from codelab.cli.registry import load
     from codelab.cli.run import execute
     from codelab.evaluate import collect, experiment
+    from codelab.records import store
 
+    store.code_sha256 = lambda: "0" * 64  # else an edit of the package between two starts would begin a new run
     recipe, results, rows = map(Path, sys.argv[1:])
     data(rows, range(1, 19))
     experiment.Pool = FakePool
