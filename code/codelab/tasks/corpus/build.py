@@ -9,6 +9,7 @@ import hashlib
 import json
 import multiprocessing
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +25,7 @@ from codelab.tasks.corpus.cleaning import clean_all
 from codelab.tasks.corpus.contamination import Detector
 from codelab.tasks.corpus.disguises import miss_rates
 from codelab.tasks.corpus.files import read_rows, write_json, write_rows
+from codelab.tasks.corpus.instructions import extract
 from codelab.tasks.corpus.lexing import lex
 from codelab.tasks.corpus.read import shard_facts
 from codelab.tasks.corpus.select import select
@@ -61,13 +63,15 @@ def build(
     jobs = [(source, facts[source.repo], selection[source.slug]) for source in usable]
     parts = clean_all(jobs, shards=shards, work=work, benchmarks=benchmarks, workers=workers, report=report)
     outputs = _assemble(usable, work, out, workers)
-    outputs.append(_instructions(usable, work, out))
+    pairs, given = _instructions(work, out)
     card = make_card(
         sources,
         facts=facts,
         selection=selection,
         parts={part["source"]: part for part in parts},
-        outputs=outputs,
+        texts=outputs,
+        pairs=pairs,
+        given=given,
         benchmarks=benchmarks,
     )
     problems = load_problems(*benchmarks)
@@ -79,7 +83,8 @@ def build(
 def _assemble(sources: list[Source], work: Path, out: Path, workers: int) -> list[dict[str, Any]]:
     """Deal the rows of all parts into buckets by rank, then sort each bucket; returns facts of the files written."""
     buckets = work / "buckets"
-    shutil.rmtree(buckets, ignore_errors=True)
+    for stale in (buckets, work / "pairs"):
+        shutil.rmtree(stale, ignore_errors=True)
     names = [f"train-{number:02d}" for number in range(PARTS)] + ["heldout-00"]
     jobs = [(names, [work / f"{source.slug}.jsonl.zst" for source in sources[turn::workers]], buckets / str(turn))
             for turn in range(workers)]  # fmt: skip
@@ -116,39 +121,52 @@ def _sort(job: tuple[str, Path, Path]) -> dict[str, Any]:
     target = out / f"{name}.jsonl.zst"
     kept = ("text", "source", "path", "licence", "group")
     count = write_rows(target, ({key: row[key] for key in kept} for row in rows))
-    return _file_facts(target, count, size)
+    facts = _file_facts(target, count, size)
+    if rows and not rows[0]["held_out"]:
+        facts |= _extract(rows, buckets.with_name("pairs") / f"{name}.jsonl.zst")
+    return facts
 
 
-def _instructions(sources: list[Source], work: Path, out: Path) -> dict[str, Any]:
-    """All pairs of training files, without repeated code or instruction, as :mod:`codelab.tasks.instructions` reads."""
+def _extract(rows: list[dict[str, Any]], target: Path) -> dict[str, int]:
+    """Write the instruction pairs of some files, as :mod:`codelab.tasks.instructions` reads them, repeats included."""
+    dependent = 0
+
+    def pairs() -> Iterator[dict[str, Any]]:
+        nonlocal dependent
+        for row in rows:
+            found = extract(row["text"])
+            dependent += found.dependent
+            for one in found.pairs:
+                pair: dict[str, Any] = {"text": one.instruction, "code": one.code, "entry_point": one.name}
+                pair |= {"examples": list(one.examples), "source": f"{row['source']}/{row['path']}"}
+                yield pair | {"licence": row["licence"], "group": row["group"], "repo": row["source"]}
+
+    count = write_rows(target, pairs())
+    return {"pairs_found": count, "dependent": dependent}
+
+
+def _instructions(work: Path, out: Path) -> tuple[dict[str, Any], Counter[str]]:
+    """Collect the pairs without repeated code or instruction; also returns how many each repository gave."""
     seen: set[bytes] = set()
+    given: Counter[str] = Counter()
     size = 0
 
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal size
-        for source in sources:
-            for row in read_rows(work / f"{source.slug}.pairs.jsonl.zst"):
-                keys = {
-                    hashlib.sha256("\0".join(lex(row["code"]).tokens).encode("utf-8", "surrogatepass")).digest(),
-                    hashlib.sha256(row["instruction"].lower().encode()).digest(),
-                }
-                if row.pop("held_out") or keys & seen:
+        for path in sorted((work / "pairs").glob("*.jsonl.zst")):
+            for row in read_rows(path):
+                tokens = "\0".join(lex(row["code"]).tokens).encode("utf-8", "surrogatepass")
+                keys = {hashlib.sha256(tokens).digest(), hashlib.sha256(row["text"].lower().encode()).digest()}
+                if keys & seen:
                     continue
                 seen.update(keys)
+                given[row.pop("repo")] += 1
                 size += len(row["code"].encode())
-                yield {
-                    "text": row["instruction"],
-                    "code": row["code"],
-                    "entry_point": row["name"],
-                    "examples": row["examples"],
-                    "source": f"{row['source']}/{row['path']}",
-                    "licence": row["licence"],
-                    "group": row["group"],
-                }
+                yield row
 
     target = out / "instructions.jsonl.zst"
     count = write_rows(target, rows())
-    return _file_facts(target, count, size)
+    return _file_facts(target, count, size), given
 
 
 def _file_facts(path: Path, rows: int, text_bytes: int) -> dict[str, Any]:

@@ -19,7 +19,9 @@ def make_card(
     facts: dict[str, dict[str, Any]],
     selection: dict[str, dict[str, str]],
     parts: dict[str, dict[str, Any]],
-    outputs: list[dict[str, Any]],
+    texts: list[dict[str, Any]],
+    pairs: dict[str, Any],
+    given: Counter[str],
     benchmarks: tuple[Path, Path | None],
 ) -> dict[str, Any]:
     """Put the card together.
@@ -29,7 +31,9 @@ def make_card(
         facts: shard facts by repository, for those that were read.
         selection: files left out as duplicates or over a share, by source slug.
         parts: facts of the cleaned parts by repository.
-        outputs: facts of the written files.
+        texts: facts of the files of text, with the pairs found in each.
+        pairs: facts of the file of instruction pairs.
+        given: pairs kept, by repository.
         benchmarks: the files that the corpus was checked against; only their names go into the card.
     """
     taken: Counter[str] = Counter()
@@ -38,9 +42,12 @@ def make_card(
     for left_out in selection.values():
         taken.update(left_out.values())
     taken["contaminated"] = sum(part["files_dropped"] for part in parts.values())
-    rows = [_source_row(source, facts.get(source.repo), parts.get(source.repo)) for source in sources]
-    text = [one for one in outputs if not one["name"].startswith("instructions")]
-    pairs = next(one for one in outputs if one["name"].startswith("instructions"))
+    rows = [
+        _source_row(source, facts.get(source.repo), parts.get(source.repo)) | {"pairs": given[source.repo]}
+        for source in sources
+    ]
+    held_out = [one for one in texts if one["name"].startswith("heldout")]
+    outputs = [{key: one[key] for key in ("name", "rows", "text_bytes", "bytes", "sha256")} for one in (*texts, pairs)]
     return {
         "title": "Python corpus and instruction set",
         "rules": _rules(),
@@ -48,13 +55,13 @@ def make_card(
             "sources_listed": len(sources),
             "sources_used": len(parts),
             "files_seen": sum(found["seen"] for found in facts.values()),
-            "files": sum(one["rows"] for one in text),
-            "text_bytes": sum(one["text_bytes"] for one in text),
-            "held_out_files": sum(one["rows"] for one in text if one["name"].startswith("heldout")),
-            "held_out_text_bytes": sum(one["text_bytes"] for one in text if one["name"].startswith("heldout")),
+            "files": sum(one["rows"] for one in texts),
+            "text_bytes": sum(one["text_bytes"] for one in texts),
+            "held_out_files": sum(one["rows"] for one in held_out),
+            "held_out_text_bytes": sum(one["text_bytes"] for one in held_out),
             "instructions": pairs["rows"],
-            "instructions_before_duplicates": sum(part["pairs"] for part in parts.values()),
-            "described_functions_that_need_their_module": sum(part["pairs_dependent"] for part in parts.values()),
+            "instructions_before_duplicates": sum(one.get("pairs_found", 0) for one in texts),
+            "described_functions_that_need_their_module": sum(one.get("dependent", 0) for one in texts),
         },
         "filters": dict(sorted(taken.items(), key=lambda item: -item[1])),
         "decontamination": _decontamination(parts, benchmarks),
@@ -91,7 +98,7 @@ def _rules() -> dict[str, Any]:
 def _source_row(source: Source, facts: dict[str, Any] | None, part: dict[str, Any] | None) -> dict[str, Any]:
     row: dict[str, Any] = {"repo": source.repo, "licence": source.licence, "group": source.group}
     if facts is None:
-        return row | {"commit": source.commit, "left_out": "not read", "files": 0, "bytes": 0, "pairs": 0}
+        return row | {"commit": source.commit, "left_out": "not read", "files": 0, "bytes": 0}
     row |= {
         "commit": facts["commit"],
         "commit_listed": facts["commit_listed"],
@@ -100,9 +107,8 @@ def _source_row(source: Source, facts: dict[str, Any] | None, part: dict[str, An
         "files_seen": facts["seen"],
         "files": 0,
         "bytes": 0,
-        "pairs": 0,
     }
-    return row if part is None else row | {"files": part["files"], "bytes": part["bytes"], "pairs": part["pairs"]}
+    return row if part is None else row | {"files": part["files"], "bytes": part["bytes"]}
 
 
 def _grouped(rows: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:

@@ -31,25 +31,24 @@ class Cleaned:
 
 def clean(text: str, group: str, detector: Detector) -> Cleaned:
     """Decontaminate one file of group ``a`` or ``b``."""
-    lexed, spans = lex(text), functions(text)
-    hits = first_hits = tuple(detector.find(text, lexed, spans))
+    hits = first_hits = tuple(detector.find(text))
     cut = 0
     for _ in range(ROUNDS):
         if not hits:
             return Cleaned(text, first_hits, cut)
         if group == "b" and any(hit.rule != "structure" for hit in hits):
             return Cleaned(None, first_hits, 0)
-        touched = _touched(hits, _outermost(spans))
+        touched = _touched(hits, _outermost(functions(text)))
         if touched is None:
             return Cleaned(None, first_hits, 0)
         text = _without(text, touched)
         cut += len(touched)
         if not filters.parses(text):
             return Cleaned(None, first_hits, 0)
-        lexed, spans = lex(text), functions(text)
+        lexed = lex(text)
         if filters.judge_tokens(lexed) is not None:
             return Cleaned(None, first_hits, 0)
-        hits = tuple(detector.find(text, lexed, spans))
+        hits = tuple(detector.find(text, lexed))
     return Cleaned(None, first_hits, 0)
 
 

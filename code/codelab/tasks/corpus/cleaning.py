@@ -1,4 +1,4 @@
-"""Stage 2, part one: each shard becomes a decontaminated part with its instruction pairs, all cores at work.
+"""Stage 2, part one: each shard becomes a decontaminated part, all cores at work.
 
 A part is ``<source>.jsonl.zst`` (files), ``<source>.pairs.jsonl.zst`` and ``<source>.json`` (facts, written last); a
 finished part whose parameters still match is left alone. Not covered: anything across sources.
@@ -16,7 +16,6 @@ from codelab.tasks.corpus.benchmarks import load_problems
 from codelab.tasks.corpus.clean import Cleaned, clean, tally
 from codelab.tasks.corpus.contamination import Detector
 from codelab.tasks.corpus.files import read_json, read_rows, write_json, write_rows
-from codelab.tasks.corpus.instructions import extract
 from codelab.tasks.corpus.sources import Source
 from codelab.tasks.corpus.split import is_held_out, rank
 
@@ -53,7 +52,7 @@ def clean_all(
         for done in pool.imap(_clean_one, arguments, chunksize=1):
             results.append(done)
             report(
-                f"{done['source']}: {done['files']} files, {done['bytes'] / 1e6:.1f} MB, {done['pairs']} pairs; "
+                f"{done['source']}: {done['files']} files, {done['bytes'] / 1e6:.1f} MB; "
                 f"{done['functions_cut']} functions cut, {done['files_dropped']} files dropped"
             )
     return results
@@ -73,7 +72,6 @@ def _clean_one(job: tuple[Source, dict[str, Any], dict[str, str], Path, Path]) -
         return known
     results: list[Cleaned] = []
     totals: Counter[str] = Counter()
-    pairs: list[dict[str, Any]] = []
 
     def rows() -> Iterator[dict[str, Any]]:
         for row in read_rows(shards / f"{source.slug}.jsonl.zst"):
@@ -87,33 +85,21 @@ def _clean_one(job: tuple[Source, dict[str, Any], dict[str, str], Path, Path]) -
                 continue
             totals["cut"] += result.cut
             facts = {"source": source.repo, "path": row["path"], "licence": source.licence, "group": source.group}
-            held_out = is_held_out(source.repo, row["path"])
-            extracted = extract(result.text)
-            totals["dependent"] += extracted.dependent
-            pairs.extend(
-                {
-                    "instruction": one.instruction,
-                    "code": one.code,
-                    "name": one.name,
-                    "examples": list(one.examples),
-                    **facts,
-                }
-                | {"held_out": held_out}
-                for one in extracted.pairs
-            )
             totals["files"] += 1
             totals["bytes"] += len(result.text.encode())
-            yield {"text": result.text, **facts, "held_out": held_out, "rank": rank(source.repo, row["path"])}
+            yield {
+                "text": result.text,
+                **facts,
+                "held_out": is_held_out(source.repo, row["path"]),
+                "rank": rank(source.repo, row["path"]),
+            }
 
     write_rows(work / f"{source.slug}.jsonl.zst", rows())
-    write_rows(work / f"{source.slug}.pairs.jsonl.zst", pairs)
     done = {
         "key": key,
         "source": source.repo,
         "files": totals["files"],
         "bytes": totals["bytes"],
-        "pairs": len(pairs),
-        "pairs_dependent": totals["dependent"],
         "functions_cut": totals["cut"],
         "files_dropped": sum(result.text is None for result in results),
         "bytes_dropped": totals["dropped_bytes"],

@@ -20,13 +20,14 @@ import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from codelab.tasks.corpus import lexing
 from codelab.tasks.corpus.benchmarks import Check, Problem, squeeze
 from codelab.tasks.corpus.lexing import Hashes, Lexed, lex
+from codelab.tasks.corpus.windows import Windows
 
 RULES = ("test", "prompt", "copy", "name", "structure")
 COPY_WINDOW, COPY_SHARE = 10, 0.5
@@ -67,59 +68,6 @@ class Function:
     last: int
 
 
-@dataclass
-class _Windows:
-    """Hashes of windows of the reference solutions, and where each stands."""
-
-    width: int
-    share: float
-    places: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
-    sizes: dict[int, int] = field(default_factory=dict)
-    known: Hashes = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
-
-    def add(self, number: int, windows: Hashes, size: int) -> None:
-        self.sizes[number] = size
-        for position, value in enumerate(windows.tolist()):
-            self.places[value].append((number, position))
-
-    def close(self) -> None:
-        self.known = np.sort(np.fromiter(self.places, dtype=np.uint64, count=len(self.places)))
-
-    def found(self, windows: Hashes) -> Iterable[tuple[int, int, int]]:
-        """Problem number, first and last window position, for each stretch that covers enough of a solution."""
-        if not len(windows) or not len(self.known):
-            return
-        slots = np.minimum(np.searchsorted(self.known, windows), len(self.known) - 1)
-        by_problem: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for position in np.flatnonzero(self.known[slots] == windows).tolist():
-            for number, place in self.places[int(windows[position])]:
-                by_problem[number].append((position, place))
-        for number, pairs in by_problem.items():
-            if _coverage((place for _, place in pairs), self.width) < self.share * self.sizes[number]:
-                continue
-            yield from self._stretches(number, pairs)
-
-    def _stretches(self, number: int, pairs: list[tuple[int, int]]) -> Iterable[tuple[int, int, int]]:
-        reach = 2 * self.sizes[number] + self.width
-        done = -1
-        for start, (first, _) in enumerate(pairs):
-            if first <= done:
-                continue
-            inside = [pair for pair in pairs[start:] if pair[0] <= first + reach]
-            if _coverage((place for _, place in inside), self.width) >= self.share * self.sizes[number]:
-                done = inside[-1][0]
-                yield number, first, done
-
-
-def _coverage(places: Iterable[int], width: int) -> int:
-    """How many tokens the windows that start at these places cover."""
-    covered, end = 0, 0
-    for place in sorted(set(places)):
-        covered += place + width - max(place, end)
-        end = place + width
-    return covered
-
-
 class Detector:
     """Looks for every problem at once; made once a process, then used for many files."""
 
@@ -128,8 +76,9 @@ class Detector:
         self._checks: dict[str, list[tuple[Check, str]]] = defaultdict(list)
         self._named: dict[str, list[tuple[Counter[str], int, str]]] = defaultdict(list)
         self._prompts: dict[int, list[tuple[list[str], str]]] = defaultdict(list)
-        self._copies = _Windows(COPY_WINDOW, COPY_SHARE)
-        self._structures = _Windows(STRUCTURE_WINDOW, STRUCTURE_SHARE)
+        self._openings: set[tuple[str | int, ...]] = set()
+        self._copies = Windows(COPY_WINDOW, COPY_SHARE)
+        self._structures = Windows(STRUCTURE_WINDOW, STRUCTURE_SHARE)
         self._shapes: dict[tuple[str | int, ...], list[str]] = defaultdict(list)
         for problem in problems:
             self._add(problem)
@@ -159,12 +108,12 @@ class Detector:
                 self._named[_plain(function.name)].append((Counter(tokens), len(tokens), problem.key))
             if function.name in problem.names and SHORTEST <= len(tokens) < 2 * STRUCTURE_WINDOW:
                 self._shapes[shape(tokens)].append(problem.key)
+                self._openings.add(shape(tokens[:SHORTEST]))
 
-    def find(self, text: str, lexed: Lexed | None = None, spans: list[Function] | None = None) -> list[Hit]:
-        """Every hit in a text, sorted. ``lexed`` and ``spans`` (of :func:`functions`) may be passed when at hand."""
+    def find(self, text: str, lexed: Lexed | None = None) -> list[Hit]:
+        """Every hit in a text, sorted. ``lexed``, what :func:`.lexing.lex` gives, may be passed when at hand."""
         lexed = lex(text) if lexed is None else lexed
-        spans = functions(text) if spans is None else spans
-        hits = {*self._tests(text), *self._prompt(text), *self._code(lexed), *self._functions(lexed, spans)}
+        hits = {*self._tests(text), *self._prompt(text), *self._code(lexed), *self._functions(text, lexed)}
         return sorted(hits)
 
     def _tests(self, text: str) -> Iterable[Hit]:
@@ -206,8 +155,11 @@ class Detector:
                 end = lexed.lines[min(last + windows.width, len(lexed.lines)) - 1]
                 yield Hit(rule, self._keys[number], lexed.lines[first], end)
 
-    def _functions(self, lexed: Lexed, spans: list[Function]) -> Iterable[Hit]:
-        for function in spans:
+    def _functions(self, text: str, lexed: Lexed) -> Iterable[Hit]:
+        tokens = lexed.tokens
+        if not any(self._suspect(tokens, index) for index, token in enumerate(tokens) if token == "def"):
+            return  # parsing costs as much as all the rest
+        for function in functions(text):
             named = self._named.get(_plain(function.name), []) if not function.name.startswith("__") else []
             tokens = _between(lexed, function.first, function.last)
             for wanted, size, problem in named:
@@ -217,6 +169,12 @@ class Detector:
             if SHORTEST <= len(tokens) < 2 * STRUCTURE_WINDOW:
                 for problem in self._shapes.get(shape(tokens), []):
                     yield Hit("structure", problem, function.first, function.last)
+
+    def _suspect(self, tokens: list[str], index: int) -> bool:
+        """Whether the function that begins at a ``def`` may have a problem's name or shape."""
+        if index + 1 < len(tokens) and _plain(tokens[index + 1]) in self._named:
+            return True
+        return shape(tokens[index : index + SHORTEST]) in self._openings
 
 
 def functions(text: str) -> list[Function]:

@@ -1,8 +1,8 @@
 """Instruction pairs: a docstring's first paragraph and the function that it describes, where the function stands alone.
 
-A function stands alone when every name in it is its own, a builtin or imported from the standard library; the imports
-it needs are put in front. Not covered: methods, decorated or asynchronous functions, helpers in the same file, and
-whether the code does what the docstring says (nothing is run).
+A function stands alone when every name in it is its own, a builtin, imported from the standard library or a short
+literal constant of its module; the imports and constants it needs are put in front. Not covered: methods, decorated or
+asynchronous functions, helpers in the same file, and whether the code does what the docstring says (nothing is run).
 """
 
 import ast
@@ -18,9 +18,11 @@ MAX_LINES = 40
 MAX_CHARACTERS = 1_500
 MIN_WORDS, MAX_WORDS = 4, 80
 MAX_EXAMPLES = 3
+MAX_CONSTANT = 100
 
 _BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
 _UNWANTED = re.compile(r":param|:return|@param|>>>|todo|fixme|deprecated|not implemented|https?://", re.IGNORECASE)
+_DESCRIBED = re.compile(r"^def (?!_*test|_*main)\w+\s*\([^\0]{0,600}?:[^\n]*\n\s+[rRuU]?(\"\"\"|'''|\"|')", re.M)
 _DOCTEST = doctest.DocTestParser()
 
 
@@ -51,6 +53,8 @@ class Extracted:
 
 def extract(text: str) -> Extracted:
     """Find the pairs of a source text that parses; a text that does not gives none."""
+    if not _DESCRIBED.search(text):
+        return Extracted([], 0)  # parsing costs far more than this look
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -58,20 +62,29 @@ def extract(text: str) -> Extracted:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Extracted([], 0)
     lines = text.split("\n")
-    imports = _imports(tree)
+    imports, constants = _imports(tree), _constants(tree, lines)
     result = Extracted([], 0)
     for node in tree.body:
-        if not isinstance(node, ast.FunctionDef) or node.decorator_list or node.name.startswith(("_", "test", "main")):
+        if (
+            not isinstance(node, ast.FunctionDef)
+            or node.decorator_list
+            or node.name.lstrip("_").startswith(("test", "main"))
+        ):
             continue
         instruction = paragraph(ast.get_docstring(node) or "")
         code = _code(node, lines)
         if instruction is None or code is None:
             continue
-        needed = _needed(code, node.name, imports)
-        if needed is None:
+        try:
+            wanted = _wanted(code) - {node.name} - _BUILTINS
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        if not wanted <= imports.keys() | constants.keys():
             result.dependent += 1
             continue
-        whole = "".join(f"{line}\n" for line in needed) + ("\n\n" if needed else "") + code + "\n"
+        above = "".join(f"{line}\n" for line in sorted({imports[name] for name in wanted & imports.keys()}))
+        above += "".join(f"{constants[name]}\n" for name in sorted(wanted & constants.keys() - imports.keys()))
+        whole = above + ("\n\n" if above else "") + code + "\n"
         result.pairs.append(Pair(instruction, whole, node.name, examples(ast.get_docstring(node) or "", node.name)))
     return result
 
@@ -146,14 +159,30 @@ def _imports(tree: ast.Module) -> dict[str, str]:
     return found
 
 
-def _needed(code: str, name: str, imports: dict[str, str]) -> list[str] | None:
-    """The import lines that a function needs, sorted; None when it needs anything else from its module."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            table = symtable.symtable(code, "<function>", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+def _constants(tree: ast.Module, lines: list[str]) -> dict[str, str]:
+    """Name to source, for one-line assignments of a literal at the top level; names assigned twice are left out."""
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    for node in tree.body:
+        if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name):
+            continue
+        name, line = node.targets[0].id, lines[node.lineno - 1]
+        if name in found:
+            twice.add(name)
+        if node.end_lineno == node.lineno and node.col_offset == 0 and len(line) <= MAX_CONSTANT and ";" not in line:
+            try:
+                ast.literal_eval(node.value)
+            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+                continue
+            found[name] = line
+    return {name: line for name, line in found.items() if name not in twice}
+
+
+def _wanted(code: str) -> set[str]:
+    """Every name that a function takes from outside itself, its own among them where it calls itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = symtable.symtable(code, "<function>", "exec")
     wanted: set[str] = set()
     pending = [table]
     while pending:
@@ -162,7 +191,4 @@ def _needed(code: str, name: str, imports: dict[str, str]) -> list[str] | None:
         for symbol in scope.get_symbols():
             if symbol.is_global() or (scope is table and symbol.is_referenced()):
                 wanted.add(symbol.get_name())
-    wanted -= {name}
-    if not all(one in imports or one in _BUILTINS for one in wanted):
-        return None
-    return sorted({imports[one] for one in wanted if one in imports})
+    return wanted
