@@ -215,14 +215,10 @@ def show(name: str, workers: int, rows: Sequence[dict[str, Any]], floor: float) 
     """Print one table."""
     print(f"\n{name}, {workers} worker{'s' * (workers > 1)} (fork floor {1000 * floor:.2f} ms)")
     for row in rows:
-        times = (
-            f"  ours is {row['ratio']:.1f} times as fast ({row['low']:.1f} to {row['high']:.1f})"
-            if "ratio" in row
-            else ""
-        )
-        print(
-            f"  {row['evaluator']:<11}{row['samples']:6d} samples {row['samples_per_second']:8.1f}/s{times}", flush=True
-        )
+        rate = f"{row['samples']:6d} samples {row['samples_per_second']:8.1f}/s"
+        cost = f"{1000 * row['cpu_seconds_per_sample']:7.1f} ms CPU each"
+        faster = f"  ours: {row['ratio']:.1f} times ({row['low']:.1f} to {row['high']:.1f})" if "ratio" in row else ""
+        print(f"  {row['evaluator']:<11}{rate}{cost}{faster}", flush=True)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ step is answered by one frame. The child ends by ``_exit``, so that nothing that
 """
 
 import builtins
+import fcntl
 import json
 import os
 import sys
@@ -23,9 +24,9 @@ def main(cage: Cage, folder: str, limits: tuple[int, int, int, int, int], job: i
     send = _sender(out)
     leave: Callable[[int], NoReturn] = os._exit
     try:
+        cage.close(folder, limits)
         job, out = _keep(job, out)
         send = _sender(out)
-        cage.close(folder, limits)
         with os.fdopen(job, "rb") as handle:
             work = json.load(handle)
     except BaseException as error:  # a fault of the sandbox: told before any program could
@@ -41,9 +42,7 @@ def main(cage: Cage, folder: str, limits: tuple[int, int, int, int, int], job: i
 
 def _keep(job: int, out: int) -> tuple[int, int]:
     """Move the two descriptors to 3 and 4 and close all others; 0 to 2 stay on the null device."""
-    high_job, high_out = os.dup(job), os.dup(out)
-    while min(high_job, high_out) < 5:
-        high_job, high_out = os.dup(high_job), os.dup(high_out)
+    high_job, high_out = fcntl.fcntl(job, fcntl.F_DUPFD, 5), fcntl.fcntl(out, fcntl.F_DUPFD, 5)
     os.dup2(high_job, 3, inheritable=False)
     os.dup2(high_out, 4, inheritable=False)
     kernel.close_from(5)

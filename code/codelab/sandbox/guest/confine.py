@@ -57,7 +57,7 @@ class Cage:
         self._pid_fd = -1
         self._filter: tuple[seccomp.Program, object] | None = None
         self._landlock = 0
-        self._readable: tuple[str, ...] = ()
+        self._readable: tuple[int, ...] = ()
         # A user for each server, where ids are free: servers cannot signal each other's children, and threads are
         # counted apart.
         self._uid = _FIRST_UID + os.getpid()
@@ -88,6 +88,8 @@ class Cage:
                 return False
             return real(measure, action)
 
+        for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MSGQUEUE, resource.RLIMIT_MEMLOCK):
+            resource.setrlimit(kind, (0, 0))
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         self._pid_fd = (
             os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC) if Path("/proc/self/ns").exists() else -1
@@ -194,7 +196,9 @@ class Cage:
     def _try_landlock(self) -> None:
         self._landlock = kernel.landlock_abi()
         known = [*_stdlib_folders(), *_LIBRARIES]
-        self._readable = tuple(dict.fromkeys(os.path.realpath(path) for path in known if Path(path).is_dir()))
+        folders = dict.fromkeys(os.path.realpath(path) for path in known if Path(path).is_dir())
+        # Opened here and once: a child only names them.
+        self._readable = tuple(os.open(folder, os.O_PATH | os.O_CLOEXEC) for folder in folders)
 
         def trial() -> None:
             kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
@@ -263,9 +267,6 @@ class Cage:
             (resource.RLIMIT_FSIZE, disk),
             (resource.RLIMIT_NOFILE, files),
             (resource.RLIMIT_NPROC, threads + 1),
-            (resource.RLIMIT_CORE, 0),
-            (resource.RLIMIT_MSGQUEUE, 0),
-            (resource.RLIMIT_MEMLOCK, 0),
         ):
             resource.setrlimit(kind, (value, value))
         if self.has("other user"):

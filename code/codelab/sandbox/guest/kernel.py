@@ -88,12 +88,12 @@ def landlock_abi() -> int:
     return _check(_syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(1)), "landlock")
 
 
-def landlock(abi: int, readable: tuple[str, ...], writable: str) -> None:
+def landlock(abi: int, readable: tuple[int, ...], writable: str) -> None:
     """Refuse this process every file outside ``readable`` and ``writable``, TCP, and sockets and signals outward.
 
     Args:
         abi: what :func:`landlock_abi` said.
-        readable: folders that may be read.
+        readable: folders that may be read, opened with O_PATH.
         writable: the one folder that may be written.
     """
     bits = {1: 13, 2: 14, 3: 15, 4: 15}.get(abi, 16)
@@ -102,11 +102,11 @@ def landlock(abi: int, readable: tuple[str, ...], writable: str) -> None:
     size = 8 if abi < 4 else 16 if abi < 6 else 24
     ruleset = _check(_syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(size), ctypes.c_uint(0)), "landlock")
     try:
-        for path, allowed in (*((path, READ) for path in readable), (writable, rights & ~1)):
-            folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            rule = ctypes.create_string_buffer(struct.pack("=Qi", allowed, folder))
-            _check(_syscall(_ADD_RULE, ruleset, 1, rule, ctypes.c_uint(0)), f"landlock {path}")
-            os.close(folder)
+        home = os.open(writable, os.O_PATH | os.O_CLOEXEC)
+        for folder, allowed in (*((folder, READ) for folder in readable), (home, rights & ~1)):
+            rule = struct.pack("=Qi", allowed, folder)
+            _check(_syscall(_ADD_RULE, ruleset, 1, rule, ctypes.c_uint(0)), "landlock")
+        os.close(home)
         _check(_syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint(0)), "landlock")
     finally:
         os.close(ruleset)
