@@ -128,7 +128,7 @@ def _fields(book: Book, pages: list[Page], place: int, body: str) -> dict[str, s
     neighbours = {}
     for name, other in (("previous", place - 1), ("next", place + 1)):
         if 0 <= other < len(pages):
-            arrow = ("← {}", "{} →")[name == "next"].format(_name(pages[other]))
+            arrow = ("←\N{NO-BREAK SPACE}{}", "{}\N{NO-BREAK SPACE}→")[name == "next"].format(_name(pages[other]))
             address = relative(pages[other].chapter.page, here)
             neighbours[name] = f'<a class="{name}" rel="{name[:4]}" href="{address}">{arrow}</a>'
     pdf = f'<a href="{relative(book.stem + ".pdf", here)}">PDF</a>'
