@@ -14,6 +14,7 @@ from codelab.errors import UserError
 from codelab.records import Recipe, Run, parse_recipe, read_yaml
 
 KINDS: dict[str, str] = {
+    "bench": "bench.evaluator",
     "agreement": "codelab.evaluate.agreement",
     "quantize": "codelab.models.quantization.experiment",
     "evaluate": "codelab.evaluate.experiment",
