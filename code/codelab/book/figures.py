@@ -75,7 +75,7 @@ def bars(
     axes.grid(True, axis="x")
     axes.grid(False, axis="y")
     if hue:
-        axes.legend(title=None, loc="best")
+        axes.legend(title=None, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2)
     return _figure(axes)
 
 
