@@ -16,6 +16,7 @@ from codelab.records import Recipe, Run, parse_recipe, read_yaml
 KINDS: dict[str, str] = {
     "bench": "bench.evaluator",
     "agreement": "codelab.evaluate.agreement",
+    "corpus": "codelab.tasks.corpus.experiment",
     "quantize": "codelab.models.quantization.experiment",
     "evaluate": "codelab.evaluate.experiment",
     "pretrain": "codelab.train.pretrain",
