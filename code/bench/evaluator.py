@@ -20,13 +20,13 @@ import psutil
 from pydantic import Field
 
 from bench import explain
-from bench.mutate import mutant
 from bench.peers import EvalPlus, Evaluator, HumanEval, Ours
 from codelab.errors import UserError
 from codelab.records import Phase, Recipe, Run
 from codelab.sandbox import Limits, Sample, calibrate
 from codelab.sandbox.pool import cores
 from codelab.tasks import mbpp
+from codelab.tasks.mutate import mutant
 
 DEFAULT = "recipes/bench-evaluator.yaml"
 _FORKS = """

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.mutate import mutant
 from codelab.sandbox import Limits, Pool, Sample
 from codelab.tasks.mbpp import Task, select
+from codelab.tasks.mutate import mutant
 
 LIMITS = Limits(cpu_seconds=30, wall_seconds=250)
 
