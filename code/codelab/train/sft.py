@@ -6,12 +6,14 @@ both, and a pair that does not fit the context is left out and counted, never cu
 """
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from codelab.errors import UserError
+from codelab.models.generation import Prompt, encode
 from codelab.records import DataFacts, Recipe, Run, Strict, sha256_file
 from codelab.tasks import instructions, mbpp, prompts
 
@@ -59,41 +61,62 @@ class SftRecipe(Recipe):
 RECIPE = SftRecipe
 
 
-def pairs(recipe: SftRecipe, run: Run) -> list[dict[str, str]]:
-    """Prompt and completion of one epoch, in a seeded order.
+@dataclass(frozen=True)
+class Example:
+    """What is asked and what is learnt; ``key`` names it in messages."""
+
+    prompt: Prompt
+    completion: str
+
+
+def pairs(recipe: SftRecipe, run: Run) -> list[Example]:
+    """The examples of one epoch, in a seeded order.
 
     Raises:
         UserError: a source is missing, or the mix is empty.
     """
-    rows: list[dict[str, str]] = []
+    rows: list[Example] = []
     mix = recipe.mix
     if mix.mbpp_repeats:
         tasks = mbpp.load(mix.mbpp_source)
         run.data(mbpp.facts(mix.mbpp_source))
         train = [task for task in mbpp.select(tasks, "train") if task.task_id not in MIXED_UP]
         shots = [task for task in tasks if task.task_id in prompts.SHOTS]
-        solved = [
-            {"prompt": prompts.prompt(task, mix.style, shots), "completion": prompts.target(task, mix.style)}
-            for task in train
-        ]
+        solved = [Example(_question(task, mix.style, shots), prompts.target(task, mix.style)) for task in train]
         rows += solved * mix.mbpp_repeats
     if mix.instructions:
         path = Path(mix.instructions)
         extra = instructions.load(path, limit=mix.instructions_limit)
         run.data(DataFacts(name="instructions", source=path.name, sha256=sha256_file(path), rows=len(extra)))
-        rows += [{"prompt": instructions.prompt(pair), "completion": pair.code.strip() + "\n"} for pair in extra]
+        rows += [_example(pair, mix.style) for pair in extra]
     if not rows:
         raise UserError("recipe: mix: expected MBPP repeats, instructions, or both")
     random.Random(recipe.seeds[0]).shuffle(rows)
     return rows
 
 
-def encode(rows: list[dict[str, str]], tokenizer: Any, length: int) -> list[dict[str, list[int]]]:
-    """Token ids of the pairs that fit, with a mask of 1 on the completion and its end token."""
+def _question(task: mbpp.Task, style: str, shots: list[mbpp.Task]) -> Prompt:
+    key = str(task.task_id)
+    if prompts.style_named(style).form == "chat":
+        return Prompt(key, messages=tuple(prompts.messages(task, style)))
+    return Prompt(key, prompts.prompt(task, style, shots))
+
+
+def _example(pair: instructions.Instruction, style: str) -> Example:
+    code = pair.code.strip() + "\n"
+    if prompts.style_named(style).form == "chat":
+        return Example(
+            Prompt(pair.entry_point, messages=({"role": "user", "content": pair.text},)), f"```python\n{code}```"
+        )
+    return Example(Prompt(pair.entry_point, instructions.prompt(pair)), code)
+
+
+def encode_examples(rows: list[Example], tokenizer: Any, length: int) -> list[dict[str, list[int]]]:
+    """Token ids of the examples that fit, with a mask of 1 on the completion and its end token."""
     encoded = []
     for row in rows:
-        head = tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]
-        tail = [*tokenizer(row["completion"], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        head = encode(tokenizer, row.prompt)
+        tail = [*tokenizer(row.completion, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
         if len(head) + len(tail) <= length:
             encoded.append({"input_ids": head + tail, "completion_mask": [0] * len(head) + [1] * len(tail)})
     return encoded

@@ -8,10 +8,10 @@ from codelab.models import load_model
 from codelab.records import Run
 from codelab.train.callbacks import QUIET, RecordSteps, newest_checkpoint
 from codelab.train.save import save_model
-from codelab.train.sft import SftRecipe, encode
+from codelab.train.sft import Example, SftRecipe, encode_examples
 
 
-def train(recipe: SftRecipe, run: Run, rows: list[dict[str, str]]) -> None:
+def train(recipe: SftRecipe, run: Run, rows: list[Example]) -> None:
     """Fine-tune on prompt and completion pairs and save the model.
 
     Raises:
@@ -25,7 +25,7 @@ def train(recipe: SftRecipe, run: Run, rows: list[dict[str, str]]) -> None:
     with meter.phase("load"):
         loaded = load_model(recipe.model, dtype="float32")
     run.model(loaded.facts)
-    encoded = encode(rows, loaded.tokenizer, recipe.length)
+    encoded = encode_examples(rows, loaded.tokenizer, recipe.length)
     if not encoded:
         raise UserError(f"recipe: length: no pair fits into {recipe.length} tokens")
     run.metric("pairs", len(encoded), unit="pairs an epoch")

@@ -12,8 +12,9 @@ import yaml
 import zstandard
 
 from codelab.errors import UserError
+from codelab.models.generation import Prompt
 from codelab.records import Hardware, find_records, open_run, read_steps
-from codelab.train.sft import MIXED_UP, Mix, SftRecipe, encode, pairs
+from codelab.train.sft import MIXED_UP, Example, Mix, SftRecipe, encode_examples, pairs
 
 CODE = Path(__file__).resolve().parents[2]
 
@@ -23,16 +24,23 @@ class Letters:
 
     eos_token_id = 0
 
-    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+    def __call__(self, text: str, add_special_tokens: bool = False) -> dict[str, list[int]]:
         assert not add_special_tokens
         return {"input_ids": [ord(letter) for letter in text]}
 
 
 def test_the_loss_covers_the_completion_and_its_end_alone() -> None:
-    rows = [{"prompt": "ab", "completion": "c"}, {"prompt": "abcd", "completion": "efg"}]
-    assert encode(rows, Letters(), 4) == [{"input_ids": [97, 98, 99, 0], "completion_mask": [0, 0, 1, 1]}]
-    assert len(encode(rows, Letters(), 8)) == 2
-    assert len(encode(rows, Letters(), 7)) == 1
+    rows = [Example(Prompt("1", "ab"), "c"), Example(Prompt("2", "abcd"), "efg")]
+    assert encode_examples(rows, Letters(), 4) == [{"input_ids": [97, 98, 99, 0], "completion_mask": [0, 0, 1, 1]}]
+    assert len(encode_examples(rows, Letters(), 8)) == 2
+    assert len(encode_examples(rows, Letters(), 7)) == 1
+
+
+def test_a_chat_model_learns_in_its_own_form(instructions: Path, tmp_path: Path) -> None:
+    run = open_run(recipe(), "sft", tmp_path / "results", [])
+    (only,) = pairs(recipe(mbpp_repeats=0, instructions=str(instructions), instructions_limit=1, style="chat"), run)
+    assert only.prompt.messages == ({"role": "user", "content": "Return 0."},)
+    assert only.completion == "```python\ndef f0():\n    return 0\n```"
 
 
 @pytest.fixture
@@ -72,9 +80,9 @@ def test_the_mix_is_what_the_recipe_says(instructions: Path, tmp_path: Path) -> 
     run = open_run(recipe(), "sft", tmp_path / "results", [])
     only = pairs(recipe(mbpp_repeats=0, instructions=str(instructions), instructions_limit=5), run)
     assert len(only) == 5
-    assert {row["completion"] for row in only} == {f"def f{i}():\n    return {i}\n" for i in range(5)}
-    assert all(row["prompt"].startswith('"""\nReturn') for row in only)
-    assert [row["prompt"] for row in only] != sorted(row["prompt"] for row in only)
+    assert {row.completion for row in only} == {f"def f{i}():\n    return {i}\n" for i in range(5)}
+    assert all(row.prompt.text.startswith('"""\nReturn') for row in only)
+    assert [row.prompt.text for row in only] != sorted(row.prompt.text for row in only)
     with pytest.raises(UserError, match="expected MBPP repeats"):
         pairs(recipe(mbpp_repeats=0), run)
 
@@ -91,7 +99,7 @@ def test_tasks_whose_question_is_in_the_test_split_are_never_trained_on(
     rows = pairs(recipe(mbpp_repeats=2), run)
     assert 602 in MIXED_UP
     assert (
-        sorted(row["completion"] for row in rows)
+        sorted(row.completion for row in rows)
         == ["def g605():\n  return 605\n"] * 2 + ["def g606():\n  return 606\n"] * 2
     )
 
