@@ -13,8 +13,8 @@ from typing import Any
 from codelab.errors import Paused
 from codelab.evaluate.engines import Asker
 from codelab.evaluate.progress import Progress
+from codelab.evaluate.store import Store
 from codelab.models.generation import Completion, Generator, Sampling
-from codelab.records import Run
 from codelab.sandbox import Sample, Verdict
 from codelab.tasks.mbpp import Task
 
@@ -54,7 +54,7 @@ class Judged:
     tokens: int
 
 
-def missing(chunks: Sequence[Chunk], run: Run) -> list[Chunk]:
+def missing(chunks: Sequence[Chunk], run: Store) -> list[Chunk]:
     """Chunks that are not on disk yet; samples of a chunk that was cut short are dropped first."""
     steps = run.steps_so_far()
     whole = sum(int(step["samples"]) for step in steps)
@@ -64,7 +64,7 @@ def missing(chunks: Sequence[Chunk], run: Run) -> list[Chunk]:
     return [chunk for chunk in chunks if chunk.key not in done]
 
 
-def collect(chunks: Sequence[Chunk], engine: Generator, judge: Judge, ask: Asker, run: Run) -> None:
+def collect(chunks: Sequence[Chunk], engine: Generator, judge: Judge, ask: Asker, run: Store) -> None:
     """Generate and judge chunks, writing the samples of each as soon as it is judged.
 
     Raises:
@@ -138,7 +138,7 @@ def _row(chunk: Chunk, task: Task, index: int, completion: Completion, verdict: 
     return row | {name: outcome[name] for name in wanted}
 
 
-def _write(chunk: Chunk, waiting: "Future[Judged]", run: Run, progress: Progress) -> None:
+def _write(chunk: Chunk, waiting: "Future[Judged]", run: Store, progress: Progress) -> None:
     judged = waiting.result()
     for row in judged.rows:
         run.sample(**row)

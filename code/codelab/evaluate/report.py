@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from codelab.evaluate.metrics import Estimate, across_seeds, bootstrap, failure_table, pass_at_k, wilson
-from codelab.records import Run
+from codelab.evaluate.store import Sink
 
 Rows = Sequence[Mapping[str, Any]]
 GREEDY = "greedy"
@@ -57,7 +57,7 @@ def score(rows: Rows, k: int) -> Estimate:
     return bootstrap(pass_at_k(total, passed, k))
 
 
-def summarise(run: Run, rows: Rows, main_split: str, ks: Collection[int], one_liners: Collection[int]) -> None:
+def summarise(run: Sink, rows: Rows, main_split: str, ks: Collection[int], one_liners: Collection[int]) -> None:
     """Write all metrics and tables of an evaluation into its record.
 
     Args:
@@ -91,11 +91,11 @@ def summarise(run: Run, rows: Rows, main_split: str, ks: Collection[int], one_li
         run.metric(name, sum(row["failure"] == failure for row in rows), n=len(rows), unit="completions")
 
 
-def _metric(run: Run, name: str, estimate: Estimate) -> None:
+def _metric(run: Sink, name: str, estimate: Estimate) -> None:
     run.metric(name, **asdict(estimate), unit="share")
 
 
-def _by_seed(run: Run, name: str, group: Rows, k: int) -> None:
+def _by_seed(run: Sink, name: str, group: Rows, k: int) -> None:
     seeds = sorted({row["seed"] for row in group})
     if len(seeds) < 2:
         return
@@ -104,7 +104,7 @@ def _by_seed(run: Run, name: str, group: Rows, k: int) -> None:
         _metric(run, name, across_seeds([score(rows, k).value for rows in by_seed]))
 
 
-def _solved(run: Run, prefix: str, group: Rows, one_liners: Collection[int], ks: Sequence[int]) -> None:
+def _solved(run: Sink, prefix: str, group: Rows, one_liners: Collection[int], ks: Sequence[int]) -> None:
     """How many tasks were solved at least once, and of what kind they are."""
     tasks, _, passed = counts(group)
     solved = [task for task, c in zip(tasks, passed, strict=True) if c]
