@@ -81,10 +81,13 @@ def parse_recipe(path: Path, values: Mapping[str, Any], model: type[R]) -> R:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
+        # A mistyped key also leaves its right name missing: the mistyped one is what helps.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"]) or "(top level)"
         if first["type"] == "extra_forbidden":
             expected = f"unknown key; known keys here: {', '.join(_siblings(model, first['loc']))}"
+        elif first["type"] == "missing":
+            expected = "required key is missing"
         else:
             expected = f"{first['msg']}, got {first.get('input')!r}"[:300]
         more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""

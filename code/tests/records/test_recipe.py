@@ -35,6 +35,8 @@ def test_defaults_are_visible_in_the_dump() -> None:
     ("changes", "words"),
     [
         ({"stepz": 3}, ["demo.yaml", "stepz", "unknown key", "steps"]),
+        ({"hardware": {}}, ["hardware.minutes", "required key is missing"]),
+        ({"steps": "many", "stepz": 3}, ["stepz", "unknown key", "and 1 more"]),
         ({"section": {"rat": 1}}, ["section.rat", "unknown key", "rate"]),
         ({"steps": "many"}, ["steps", "integer", "'many'"]),
         ({"hardware": {"minutes": -1}}, ["hardware.minutes", "greater than 0"]),
