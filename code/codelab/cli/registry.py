@@ -18,6 +18,7 @@ KINDS: dict[str, str] = {
     "agreement": "codelab.evaluate.agreement",
     "corpus": "codelab.tasks.corpus.experiment",
     "quantize": "codelab.models.quantization.experiment",
+    "dpo": "codelab.train.dpo",
     "evaluate": "codelab.evaluate.experiment",
     "pretrain": "codelab.train.pretrain",
     "sft": "codelab.train.sft",

@@ -1,0 +1,129 @@
+"""The part of preference training that needs torch: trl's ``DPOTrainer`` on rows that are tokenised already.
+
+Prompt and completion are tokenised apart, as in generation and supervised training, so that no token spans both. Not
+covered: making pairs (``codelab.train.pairs``), the objective itself, which is trl's, and several devices.
+"""
+
+import gc
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl import DPOConfig, DPOTrainer
+
+from codelab.errors import Paused, UserError
+from codelab.measure import Meter
+from codelab.models.generation import encode
+from codelab.train.callbacks import QUIET, RecordSteps, newest_checkpoint
+from codelab.train.dpo_data import Lab, encode_pairs
+from codelab.train.dpo_recipe import DpoRecipe, Unit
+from codelab.train.pairs import Pair
+from codelab.train.save import save_model
+from codelab.train.trainers import load_policy
+from codelab.train.watch import WatchPolicy
+
+
+class TokenisedDPOTrainer(DPOTrainer):
+    """trl's trainer, given token ids instead of text, and a reference in the precision of the policy.
+
+    Without the second, log-ratios would not begin at zero: trl computes stored reference log-probabilities outside the
+    mixed precision that the policy trains in.
+    """
+
+    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+        return dataset
+
+    def compute_ref_log_probs(self, model: Any, inputs: Any) -> Any:
+        """Log-probabilities of a batch under the reference, shape (pairs,) each for chosen and rejected."""
+        with self.accelerator.autocast():
+            return super().compute_ref_log_probs(model, inputs)
+
+
+def train_unit(lab: Lab, unit: Unit, pairs: Sequence[Pair]) -> str:
+    """Train one arm with one seed and save the model.
+
+    Returns:
+        The folder of the model.
+
+    Raises:
+        UserError: weights are missing, or no pair fits.
+        Paused: the allowed time is over; a checkpoint was written.
+    """
+    had_group = _has_group()
+    try:
+        return _train(lab, unit, pairs)
+    finally:
+        if _has_group() and not had_group:
+            torch.distributed.destroy_process_group()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _train(lab: Lab, unit: Unit, pairs: Sequence[Pair]) -> str:
+    recipe, run, settings, label = lab.recipe, lab.run, lab.recipe.training, unit.label
+    meter = Meter(run, label)
+    with meter.phase("load"):
+        model, tokenizer, adapter = load_policy(
+            recipe.trainer, recipe.model, settings.length, settings.adapter, unit.seed
+        )
+    rows = encode_pairs(
+        pairs, lambda task_id: encode(tokenizer, lab.ask(lab.tasks[task_id])), tokenizer, lab.ask, settings.length
+    )
+    if not rows:
+        raise UserError(f"recipe: training.length: no pair fits into {settings.length} tokens")
+    run.metric("pairs_left_out", len(pairs) - len(rows), unit="pairs", method=f"longer than {settings.length} tokens")
+    checkpoints = run.work / "checkpoints" / label
+    record, watch = RecordSteps(run, arm=label), WatchPolicy(lab, label, tokenizer)
+    with meter.phase("reference"):  # trl precomputes the reference's log-probabilities while it is set up
+        trainer = TokenisedDPOTrainer(
+            model=model, args=_arguments(recipe, unit, str(checkpoints)), train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer, peft_config=adapter, callbacks=[watch, record],
+        )  # fmt: skip
+    with meter.phase("train"):
+        trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints, run, label))
+    run.metric(f"{label}.watch_seconds", watch.seconds, unit="s", method="inside the phase train")
+    if record.paused:
+        raise Paused
+    trained: Any = trainer.accelerator.unwrap_model(trainer.model)
+    if settings.adapter:
+        trained = trained.merge_and_unload()
+    output = f"{recipe.output}-{label}"
+    with meter.phase("save"):
+        save_model(trained, tokenizer, output)
+    return output
+
+
+def _arguments(recipe: DpoRecipe, unit: Unit, folder: str) -> DPOConfig:
+    settings, objective = recipe.training, recipe.arms[unit.name]
+    return DPOConfig(
+        output_dir=folder,
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.pairs_per_pass,
+        gradient_accumulation_steps=settings.batch // settings.pairs_per_pass,
+        learning_rate=objective.rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=int(settings.steps * settings.warmup),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.clip,
+        optim="adamw_torch",
+        bf16=settings.precision == "bf16",
+        gradient_checkpointing=False,
+        logging_steps=settings.log_every,
+        save_steps=settings.checkpoint_every,
+        seed=unit.seed,
+        data_seed=unit.seed,
+        max_length=settings.length,
+        loss_type=list(objective.loss),
+        loss_weights=list(objective.weights) if objective.weights else None,
+        beta=objective.beta,
+        disable_dropout=settings.disable_dropout,
+        precompute_ref_log_probs=settings.precompute_reference,
+        precompute_ref_batch_size=settings.pairs_per_pass,
+        **QUIET,
+    )
+
+
+def _has_group() -> bool:
+    return bool(torch.distributed.is_available() and torch.distributed.is_initialized())

@@ -1,0 +1,119 @@
+"""What a DPO run comes to: every arm against its start, paired over tasks, and over seeds.
+
+The two intervals answer different questions. Over tasks: would these models, whose seeds are averaged task by task,
+differ on other tasks? Over seeds: would training again differ? "better" is written only where the interval over tasks
+excludes zero. Not covered: scores of single models (``codelab.evaluate.report``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from codelab.evaluate.engines import Asker
+from codelab.evaluate.metrics import Estimate, across_seeds, bootstrap
+from codelab.evaluate.paired import match, paired_difference
+from codelab.evaluate.report import GREEDY, setting_name, task_scores
+from codelab.evaluate.store import Sink
+from codelab.sandbox import Limits
+from codelab.train.dpo_recipe import DpoRecipe
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def compare(recipe: DpoRecipe, run: Sink, rows: Mapping[str, Rows], start: str) -> None:
+    """Write ``<arm>.<setting>.pass@k`` and its ``.difference``, each with ``.seeds`` where there are several.
+
+    Args:
+        recipe: names arms, seeds and settings.
+        run: the run.
+        rows: judged samples of the evaluated split by model.
+        start: name of the model that all are compared with.
+    """
+    settings = [GREEDY] * recipe.greedy + [setting_name(value) for value in recipe.temperatures]
+    table: list[dict[str, Any]] = []
+    for setting in settings:
+        for k in sorted({1, *recipe.k}) if setting != GREEDY else [1]:
+            base = task_scores(_of(rows[start], setting), k)
+            table += [
+                _pair(name, setting, k, base, [task_scores(_of(rows[name], setting), k)]) for name in recipe.baselines
+            ]
+            for arm in recipe.arms:
+                scores = [task_scores(_of(rows[unit.label], setting), k) for unit in recipe.units() if unit.name == arm]
+                table.append(_pair(arm, setting, k, base, scores))
+                _metrics(run, f"{arm}.{setting}.pass@{k}", base, scores)
+    run.table("comparison", table)
+
+
+def _of(rows: Rows, setting: str) -> Rows:
+    return [row for row in rows if row["setting"] == setting]
+
+
+def _mean(scores: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    return {task: float(np.mean([one[task] for one in scores])) for task in scores[0]}
+
+
+def _difference(base: Mapping[int, float], scores: Sequence[Mapping[int, float]]) -> Estimate:
+    return paired_difference(*match(base, _mean(scores)))
+
+
+def _by_seed(base: Mapping[int, float], scores: Sequence[Mapping[int, float]]) -> list[float]:
+    return [float(np.mean([one[task] - base[task] for task in base])) for one in scores]
+
+
+def _pair(
+    name: str, setting: str, k: int, base: Mapping[int, float], scores: Sequence[Mapping[int, float]]
+) -> dict[str, Any]:
+    difference = _difference(base, scores)
+    seeds = _by_seed(base, scores)
+    spread = across_seeds(seeds) if len(seeds) > 1 else None
+    verdict = "better" if difference.low > 0 else "worse" if difference.high < 0 else "no difference shown"
+    return {
+        "model": name,
+        "setting": setting,
+        "k": k,
+        "start": float(np.mean(list(base.values()))),
+        "score": float(np.mean(list(_mean(scores).values()))),
+        "difference": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "tasks": difference.n,
+        "seeds": len(seeds),
+        "seeds_low": spread.low if spread else None,
+        "seeds_high": spread.high if spread else None,
+        "verdict": verdict,
+    }
+
+
+def _metrics(run: Sink, name: str, base: Mapping[int, float], scores: Sequence[Mapping[int, float]]) -> None:
+    run.metric(name, **asdict(bootstrap(list(_mean(scores).values()))), unit="share")
+    run.metric(f"{name}.difference", **asdict(_difference(base, scores)), unit="share")
+    if len(scores) > 1:
+        means = [float(np.mean(list(one.values()))) for one in scores]
+        run.metric(f"{name}.seeds", **asdict(across_seeds(means)), unit="share")
+        run.metric(f"{name}.difference.seeds", **asdict(across_seeds(_by_seed(base, scores))), unit="share")
+
+
+def conditions(recipe: DpoRecipe, tasks: int, ask: Asker) -> list[dict[str, Any]]:
+    """Under which conditions every score of the run came about, one row."""
+    return [
+        {
+            "split": recipe.questions.split,
+            "tasks": tasks,
+            "sanitized": recipe.questions.sanitized,
+            "prompt": ask.style.name,
+            "tests_shown": ask.style.tests,
+            "stop_rule": f"end token, limit, or program complete ({ask.style.form})",
+            "samples": recipe.samples,
+            "temperatures": ", ".join(f"{value:g}" for value in recipe.temperatures),
+            "top_p": recipe.top_p,
+            "max_new_tokens": recipe.max_new_tokens,
+            "backend": recipe.backend,
+            "dtype": recipe.dtype,
+            "trainer": recipe.trainer,
+            "cpu_seconds_at_least": Limits().cpu_seconds,
+            "wall_seconds": Limits().wall_seconds,
+            "limits_calibrated": recipe.judging.calibrate,
+        }
+    ]

@@ -1,0 +1,158 @@
+"""What the policy writes while it trains: its divergence from the reference on its own samples, and pass@1.
+
+trl's DPO logs neither. For completions y drawn from the policy at temperature 1, cut at a fixed number of tokens, with
+l = log policy(y_t) - log reference(y_t) summed over tokens: ``kl_k1`` is the mean of l, ``kl_k3`` the mean of
+exp(-l) - 1 + l a token (Schulman 2020: unbiased too, never negative), ``kl`` the mean over sampled prefixes of the
+exact divergence of the next token's distribution, the least noisy of the three. All are nats a completion. The
+reference is loaded for each look and dropped again, so that training itself holds one model. Not covered: several
+devices.
+"""
+
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from codelab.models.generation import NeverStop, Sampling, encode
+from codelab.models.load import load_model
+from codelab.models.transformers_generation import TransformersGenerator
+from codelab.sandbox import Sample
+from codelab.tasks import mbpp
+from codelab.tasks.mbpp import Task
+from codelab.train.dpo_data import Lab
+
+_ROWS = 8  # float32 logits of a pass: rows x tokens x vocabulary x 4 bytes
+
+
+class WatchPolicy(TrainerCallback):
+    """Looks at the policy before the first step, every few steps and after the last.
+
+    Args:
+        lab: the recipe says how often and how much; the run is given one row a look in ``steps.csv``.
+        arm: names the rows.
+        tokenizer: the policy's.
+    """
+
+    def __init__(self, lab: Lab, arm: str, tokenizer: Any) -> None:
+        self.seconds = 0.0
+        self._recipe, self._run, self._judge, self._ask = lab.recipe, lab.run, lab.judge, lab.ask
+        self._arm, self._tokenizer = arm, tokenizer
+        recipe, watch, everything = lab.recipe, lab.recipe.watch, list(lab.tasks.values())
+        asked = mbpp.select(everything, recipe.questions.split, sanitized=recipe.questions.sanitized)
+        # Without a stop rule: the divergence is of what the model writes, not of what is kept of it.
+        self._prompts = [replace(lab.ask(task), stop=NeverStop()) for task in _spread(asked, watch.kl_prompts)]
+        self._tasks = _spread(mbpp.select(everything, watch.pass_split), watch.pass_tasks)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        """The start, where the divergence is zero."""
+        if state.global_step == 0:
+            rows = self._run.steps_so_far()
+            if not any(row.get("arm") == self._arm and "kl" in row for row in rows):
+                self._look(0, more["model"])
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
+        """One look in so many steps."""
+        if state.global_step % self._recipe.watch.every == 0 or state.global_step == state.max_steps:
+            self._look(state.global_step, more["model"])
+
+    def _look(self, step: int, model: Any) -> None:
+        began = time.perf_counter()
+        training = model.training
+        generator = TransformersGenerator(model, self._tokenizer, **self._recipe.transformers.model_dump())
+        row = self._divergence(generator, model)
+        if self._tasks:
+            row |= self._passing(generator)
+        model.train(training)
+        self.seconds += time.perf_counter() - began
+        self._run.step(arm=self._arm, step=step, **row)
+        print(f"{self._arm} step={step} " + " ".join(f"{key}={value:.4g}" for key, value in row.items()), flush=True)
+
+    def _divergence(self, generator: TransformersGenerator, model: Any) -> dict[str, float]:
+        watch = self._recipe.watch
+        answers = generator.generate(
+            self._prompts, watch.kl_samples, Sampling(watch.kl_tokens, temperature=1.0), self._recipe.seeds[0]
+        )
+        rows = []
+        for prompt, completions in zip(self._prompts, answers, strict=True):
+            head = encode(self._tokenizer, prompt)
+            for one in completions:
+                ended = [self._tokenizer.eos_token_id] if one.finish == "eos" else []
+                if one.finish != "too_long" and (one.ids or ended):
+                    rows.append((head, [*one.ids, *ended]))
+        reference = load_model(self._recipe.model, dtype="float32", device=str(model.device)).model
+        bf16 = self._recipe.training.precision == "bf16"
+        sums = []
+        with torch.no_grad(), torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=bf16):
+            for start in range(0, len(rows), _ROWS):
+                sums += divergences(model, reference, rows[start : start + _ROWS])
+        del reference
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        n = max(1, len(sums))
+        k1, k3, full = (sum(one[i] for one in sums) / n for i in range(3))
+        spread = sum((one[2] - full) ** 2 for one in sums) / max(1, n - 1)
+        tokens = sum(len(tail) for _, tail in rows) / n
+        return {
+            "kl": full, "kl_error": math.sqrt(spread / n), "kl_k1": k1, "kl_k3": k3, "kl_tokens": tokens,
+            "kl_samples": float(len(sums)),
+        }  # fmt: skip
+
+    def _passing(self, generator: TransformersGenerator) -> dict[str, float]:
+        recipe = self._recipe
+        sampling = Sampling(recipe.max_new_tokens, recipe.temperatures[0], recipe.top_p)
+        prompts = [self._ask(task) for task in self._tasks]
+        answers = generator.generate(prompts, recipe.watch.pass_samples, sampling, recipe.seeds[0])
+        samples = [
+            Sample(task, index, self._ask.program(task, one.text))
+            for task, completions in zip(self._tasks, answers, strict=True)
+            for index, one in enumerate(completions)
+            if one.finish != "too_long"
+        ]
+        verdicts = list(self._judge(samples))
+        total = len(self._tasks) * recipe.watch.pass_samples  # a prompt that does not fit counts as not passed
+        tokens = sum(one.tokens for completions in answers for one in completions)
+        kinds = ("wrong_value", "exception", "missing_name", "syntax")
+        shares = {f"share_{kind}": sum(one.failure == kind for one in verdicts) / total for kind in kinds}
+        passed = sum(one.passed for one in verdicts) / total
+        return {"pass@1": passed, **shares, "answer_tokens": tokens / total}
+
+
+def divergences(
+    policy: Any, reference: Any, rows: list[tuple[list[int], list[int]]]
+) -> list[tuple[float, float, float]]:
+    """k1, k3 and the exact next-token divergence of each row, summed over its completion's tokens.
+
+    Args:
+        policy: the model that drew the completions.
+        reference: the model that it is compared with, on the same device.
+        rows: token ids of prompt and completion.
+    """
+    device, width = policy.device, max(len(head) + len(tail) for head, tail in rows)
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    attention, answer = torch.zeros_like(ids), torch.zeros(len(rows), width, dtype=torch.float32)
+    for i, (head, tail) in enumerate(rows):
+        ids[i, : len(head) + len(tail)] = torch.tensor([*head, *tail])
+        attention[i, : len(head) + len(tail)] = 1
+        answer[i, len(head) : len(head) + len(tail)] = 1
+    ids, attention, mask = ids.to(device), attention.to(device), answer.to(device)[:, 1:]
+    p, q = (
+        model(input_ids=ids, attention_mask=attention).logits[:, :-1].float().log_softmax(-1)
+        for model in (policy, reference)
+    )
+    chosen = ids[:, 1:, None]
+    ratio = (p.gather(-1, chosen) - q.gather(-1, chosen)).squeeze(-1)
+    k1 = (ratio * mask).sum(-1)
+    k3 = (((-ratio).exp() - 1 + ratio) * mask).sum(-1)
+    full = ((p.exp() * (p - q)).sum(-1) * mask).sum(-1)
+    return [(float(a), float(b), float(c)) for a, b, c in zip(k1, k3, full, strict=True)]
+
+
+def _spread(tasks: list[Task], count: int) -> list[Task]:
+    if count >= len(tasks):
+        return tasks
+    return [tasks[i * len(tasks) // count] for i in range(count)]
