@@ -20,7 +20,7 @@ def loops() -> "Figure":
     """DPO as a straight line from a fixed file to a loss, GRPO as a loop through the policy's own samples."""
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
-    figure, (upper, lower) = plt.subplots(2, 1, figsize=(6.5, 4.3), height_ratios=[1, 1.42])
+    figure, (upper, lower) = plt.subplots(2, 1, figsize=(6.5, 4.6), height_ratios=[1.15, 1.42])
     _flow(
         upper,
         "DPO: a fixed file of pairs, no sampling",
@@ -31,9 +31,22 @@ def loops() -> "Figure":
             (4.5, 0.5, 1.7, "margin h\n−log σ(β h)", PALE[3]),
             (6.7, 0.5, 1.3, "update π$_θ$", PALE[0]),
         ],
-        [((1.6, 0.5), (2.1, 0.5)), ((4.0, 0.5), (4.5, 0.5)), ((6.2, 0.5), (6.7, 0.5)), ((4.0, -0.75), (4.5, 0.3))],
-        (-1.25, 1.25),
+        [
+            ((1.6, 0.5), (2.1, 0.5)),
+            ((4.0, 0.5), (4.5, 0.5)),
+            ((6.2, 0.5), (6.7, 0.5)),
+            ((1.6, 0.3), (2.1, -0.75)),
+            ((4.0, -0.75), (4.5, 0.3)),
+        ],
+        (-1.25, 1.75),
     )
+    upper.annotate(
+        "",
+        (3.05, 0.86),
+        (7.35, 0.86),
+        arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.0, "connectionstyle": "bar,fraction=0.06"},
+    )
+    upper.text(5.2, 1.27, "next batch of the same pairs", ha="center", va="bottom", fontsize=8, color=MUTED)
     _flow(
         lower,
         "GRPO: the policy writes, a judge scores, the group is its own baseline",
@@ -63,7 +76,7 @@ def loops() -> "Figure":
         arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.0, "connectionstyle": "bar,fraction=-0.06"},
     )
     lower.text(5.2, -1.86, "gradient", ha="center", va="bottom", fontsize=8, color=MUTED)
-    lower.text(3.12, -0.22, "new samples at every step", fontsize=8, color=MUTED, va="center")
+    lower.text(3.12, -0.22, "new samples after the update", fontsize=8, color=MUTED, va="center")
     return figure
 
 

@@ -37,7 +37,7 @@ def informative() -> "Figure":
     axes.plot([], [], color=INK, ls="-", label="every task equally hard")
     axes.plot([], [], color=INK, ls="--", label="few tasks hold most successes")
     axes.axvline(0.02, color=MUTED, lw=0.8, ls=":")
-    axes.text(0.0192, 0.97, "2 %", color=MUTED, fontsize=8, va="top", ha="right")
+    axes.text(0.0206, 0.97, "2 %", color=MUTED, fontsize=8, va="top", ha="left")
     axes.set_xscale("log")
     axes.set_xticks([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5], ["0.2", "0.5", "1", "2", "5", "10", "20", "50"])
     axes.minorticks_off()
@@ -46,5 +46,5 @@ def informative() -> "Figure":
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel("mean success rate of one sample, %")
     axes.set_ylabel("groups with any signal")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
     return figure
