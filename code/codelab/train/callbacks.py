@@ -3,11 +3,13 @@
 Not covered: the methods themselves (one module each).
 """
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
 
 from codelab.records import Run
 
@@ -65,7 +67,7 @@ class RecordSteps(TrainerCallback):
 
 def newest_checkpoint(folder: Path, run: Run, arm: str | None = None) -> str | None:
     """The checkpoint to continue from, if any; steps logged after it are dropped from the run."""
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    found = _last_whole(folder)
     reached = int(Path(found).name.rpartition("-")[2]) if found else 0
     rows = run.steps_so_far()
     kept = [row for row in rows if row.get("arm") != arm or row["step"] <= reached]
@@ -74,3 +76,18 @@ def newest_checkpoint(folder: Path, run: Run, arm: str | None = None) -> str | N
         for row in kept:
             run.step(**row)
     return found
+
+
+def _last_whole(folder: Path) -> str | None:
+    """The newest checkpoint that a kill did not cut short; cut ones are removed.
+
+    transformers writes a checkpoint in place, its state last.
+    """
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
+        try:
+            json.loads((path / TRAINER_STATE_NAME).read_bytes())
+        except (OSError, json.JSONDecodeError):
+            shutil.rmtree(path)
+        else:
+            return str(path)
+    return None

@@ -1,0 +1,158 @@
+"""The whole DPO experiment on a tiny random model and the real sandbox: record, resume after kill -9, refusals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from codelab.cli.registry import load
+from codelab.errors import UserError
+from codelab.records import find_records, read_samples, read_steps, verify_files
+from codelab.train import trainers
+from codelab.train.dpo_recipe import DpoRecipe
+from codelab.train.sft import MIXED_UP
+
+CODE = Path(__file__).resolve().parents[2]
+
+
+def values(folder: Path, **changes: Any) -> dict[str, Any]:
+    return {
+        "kind": "dpo",
+        "title": "Tiny",
+        "seeds": [0, 1],
+        "hardware": {"device": "cpu", "minutes": 1},
+        "model": f"path:{folder / 'start'}",
+        "output": str(folder / "tuned"),
+        "questions": {"source": str(folder / "mbpp.jsonl"), "split": "test", "prompt": "docstring"},
+        "dtype": "float32",
+        "drawn": {"samples": 2, "temperature": 1.0},
+        "mutants": {"per_task": 12},
+        "pairs": {"mix": {"mutant": 1.0, "syntax": 0.5}, "length_ratio": 2, "mean_difference": 20},
+        "arms": {"dpo": {"beta": 0.1, "rate": 0.001}},
+        "training": {
+            "steps": 6, "batch": 4, "pairs_per_pass": 2, "length": 400, "precision": "fp32", "checkpoint_every": 2,
+        },
+        "watch": {"every": 3, "kl_prompts": 2, "kl_samples": 2, "kl_tokens": 8, "pass_tasks": 2, "pass_samples": 2},
+        "samples": 3,
+        "temperatures": [0.8],
+        "k": [1, 2],
+        "max_new_tokens": 8,
+        "chunk_tasks": 2,
+        "judging": {"workers": 1, "calibrate": False},
+    } | changes  # fmt: skip
+
+
+@pytest.fixture
+def world(tmp_path: Path, tiny_tokenizer: Path) -> Path:
+    """A folder with a tiny random GPT-2 and a recipe."""
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    from codelab.train.save import save_model
+
+    config = GPT2Config(vocab_size=320, n_positions=512, n_embd=32, n_layer=2, n_head=2)
+    save_model(GPT2LMHeadModel(config), AutoTokenizer.from_pretrained(tiny_tokenizer), tmp_path / "start")
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values(tmp_path)))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_whole_recipe_killed_twice_and_continued(world: Path) -> None:
+    results = world / "results"
+    command = [
+        sys.executable, str(CODE / "tests/train/dpo_child.py"), str(world / "tiny.yaml"), str(results),
+        str(world / "mbpp.jsonl"),
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(CODE), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+    def kill_when(done: str) -> None:
+        with (world / "log").open("w") as log:
+            child = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            deadline = time.monotonic() + 120
+            while not list(results.glob(done)):
+                assert child.poll() is None, (world / "log").read_text()[-3000:]
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+
+    kill_when("tiny/.*/work/shelves/pairs/steps.jsonl")  # while sampling
+    kill_when("tiny/.*/work/checkpoints/dpo-seed1/checkpoint-2")  # seed 0 is finished, seed 1 has begun
+    marker = next(results.glob("tiny/.*/work/dpo-seed0.trained"))
+    trained_first = (world / "tuned-dpo-seed0" / "model.safetensors").stat().st_mtime_ns
+    assert marker.exists()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    ((folder, record),) = find_records(results)
+    verify_files(folder, record)
+    assert record.resumed == 2
+    assert (world / "tuned-dpo-seed0" / "model.safetensors").stat().st_mtime_ns == trained_first
+    steps = read_steps(folder)
+    for arm in ("dpo-seed0", "dpo-seed1"):
+        mine = [row for row in steps if row["arm"] == arm]
+        assert [int(row["step"]) for row in mine if row["loss"]] == [1, 2, 3, 4, 5, 6]
+        looks = [row for row in mine if row["kl"]]
+        assert [int(row["step"]) for row in looks] == [0, 3, 6]
+        assert float(looks[0]["kl"]) == pytest.approx(0, abs=1e-6)
+        assert float(looks[-1]["kl"]) > 1e-6
+        assert float(mine[1]["rewards/margins"]) == pytest.approx(0, abs=1e-3)
+        assert float([row for row in mine if row["loss"]][-1]["loss"]) < 0.6931
+        assert {"logps/chosen", "logps/rejected", "rewards/accuracies", "kl_k1", "kl_k3", "pass@1"} <= mine[0].keys()
+
+    samples = read_samples(folder)
+    by_variant = {name: [one for one in samples if one["variant"] == name] for name in {s["variant"] for s in samples}}
+    assert by_variant.keys() == {"pairs", "start", "dpo-seed0", "dpo-seed1", "pair"}
+    assert len(by_variant["start"]) == len(by_variant["dpo-seed1"]) == 4 * (1 + 3)
+    trained_on = {one["task_id"] for name in ("pairs", "pair") for one in by_variant[name]}
+    assert trained_on == {601, *range(603, 609)}
+    assert not trained_on & MIXED_UP
+    assert len(by_variant["pair"]) == record.metrics["pairs"].value
+    assert len({(one["task_id"], one["rejected"]) for one in by_variant["pair"]}) == len(by_variant["pair"])
+
+    assert record.metrics["dpo.t0.8.pass@2.difference"].n == 4
+    assert record.metrics["dpo.greedy.pass@1.difference.seeds"].method == "Student's t over seeds"
+    assert {row["verdict"] for row in record.tables["comparison"]} == {"no difference shown"}
+    assert record.tables["pairs"][-1]["pairs"] == len(by_variant["pair"])
+    phases = {(phase.name, phase.variant) for phase in record.phases}
+    assert {("load", "start"), ("sample", "pairs"), ("generate", "pairs"), ("execute", "mutants")} <= phases
+    assert {(name, f"dpo-seed{k}") for name in ("load", "reference", "train", "evaluate") for k in (0, 1)} <= phases
+    assert {model.role for model in record.models} == {"start", "dpo-seed0", "dpo-seed1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"questions": {"split": "train", "prompt": "docstring"}}, "evaluated split must not"),
+        ({"questions": {"split": "test", "prompt": "signature"}}, "opens the function"),
+        ({"arms": {"start": {"beta": 0.1, "rate": 1e-5}}}, "expected small letters"),
+        ({"arms": {"a": {"beta": 0.1, "rate": 1e-5, "loss": ["sigmoid", "sft"], "weights": [1]}}}, "one value a term"),
+        ({"pairs": {"mix": {"mutant": 1}, "splits": ["train", "validation"]}}, "pass_split must not"),
+        ({"pairs": {"mix": {"mutant": 1}, "splits": ["test"]}}, "train"),
+        ({"k": [1, 9]}, "at least as many samples"),
+    ],
+)
+def test_impossible_recipes_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    DpoRecipe.model_validate(values(tmp_path))
+    with pytest.raises(ValidationError, match=message):
+        DpoRecipe.model_validate(values(tmp_path, **changes))
+
+
+def test_unsloth_is_one_line_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainers.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="make setup-gpu"):
+        trainers.prepare("unsloth")
+    trainers.prepare("trl")
+
+
+@pytest.mark.parametrize("path", sorted((CODE.parent / "recipes").glob("q8-*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_of_question_8_is_valid(path: Path) -> None:
+    recipe = load(path).recipe
+    assert isinstance(recipe, DpoRecipe)
+    assert recipe.question == 8
