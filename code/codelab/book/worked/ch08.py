@@ -1,0 +1,113 @@
+"""Chapter 8's tables and plot frames, reshaped from an evaluation's record.
+
+Nothing is computed here but selection, order and names: scores and intervals are in the record. Not covered: the
+evaluation (``codelab.evaluate``).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from codelab.book.facts import Facts
+from codelab.book.formats import Markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CLASSES = {
+    "none": "passes",
+    "wrong_value": "wrong value",
+    "exception": "exception",
+    "missing_name": "missing name",
+    "syntax": "syntax error",
+    "timeout": "time limit",
+    "killed": "killed",
+    "sandbox_error": "sandbox fault",
+}
+CONDITIONS = {
+    "split": "Split of MBPP",
+    "tasks": "Tasks",
+    "prompt": "Prompt style",
+    "tests_shown": "Tests shown in the prompt",
+    "stop_rule": "Generation ends at",
+    "samples": "Samples a task and temperature",
+    "temperatures": "Temperatures",
+    "top_p": "Nucleus (top p)",
+    "max_new_tokens": "Most new tokens",
+    "backend": "Engine",
+    "dtype": "Number type",
+    "cpu_seconds_at_least": "CPU time a program, at least (s)",
+    "wall_seconds": "Real time a program, at least (s)",
+    "limits_calibrated": "Limits calibrated on the references",
+}
+
+
+def setting(key: str) -> str:
+    """A setting's name in the book: ``greedy``, or ``T = 0.6`` for ``t0.6``."""
+    return f"T = {key[1:]}" if key[:1] == "t" and key[1:2].isdigit() else key
+
+
+def scores(run: Facts) -> list[dict[str, Any]]:
+    """The record's scores, a row a setting and k, with the interval's method."""
+    return [{str(key): value for key, value in row.items()} | {"name": f"{setting(row['setting'])}, pass@{row['k']}"}
+            for row in run.frame("scores").to_dict("records")]  # fmt: skip
+
+
+def failures(run: Facts, split: str = "test") -> "pd.DataFrame":
+    """What became of the completions: a row a setting and class that occurs, with count, share and percentage."""
+    import pandas as pd  # noqa: PLC0415
+
+    frame = run.frame("failures")
+    frame = frame[frame["group"].str.startswith(f"{split} ")]
+    keys = [group.partition(" ")[2] for group in dict.fromkeys(frame["group"])]
+    found = {(row["group"].partition(" ")[2], row["failure"]): row for row in frame.to_dict("records")}
+    present = [name for name in CLASSES if any((key, name) in found for key in keys)]
+    rows = [
+        {
+            "setting": setting(key),
+            "class": CLASSES[name],
+            "count": int(found[key, name]["count"]) if (key, name) in found else 0,
+            "share": float(found[key, name]["share"]) if (key, name) in found else 0.0,
+        }
+        for name in present
+        for key in keys
+    ]
+    return pd.DataFrame(rows).assign(percent=lambda table: 100 * table["share"])
+
+
+def failure_counts(run: Facts, split: str = "test") -> "pd.DataFrame":
+    """The same as counts: a row a class, a column a setting."""
+    frame = failures(run, split)
+    wide = frame.pivot_table("count", "class", "setting", sort=False).astype(int)
+    return wide.reset_index().rename_axis(columns=None)
+
+
+def conditions(run: Facts) -> list[dict[str, str]]:
+    """What the scores depend on: a row a condition."""
+    (row,) = run.frame("conditions").to_dict("records")
+    return [{"condition": name, "value": _plain(row[key])} for key, name in CONDITIONS.items()]
+
+
+def measures(run: Facts) -> list[dict[str, Any]]:
+    """The sandbox's measures and whether this kernel granted them."""
+    return [
+        {"measure": row["measure"], "granted": bool(row["granted"])} for row in run.frame("sandbox").to_dict("records")
+    ]
+
+
+def example(run: Facts, failure: str, split: str = "test") -> Markdown:
+    """The greedy completion with the lowest task id in a class, as a code block under one line that names the task."""
+    rows = [
+        row
+        for row in run.samples()
+        if row["split"] == split and row["setting"] == "greedy" and row["failure"] == failure
+    ]
+    row = min(rows, key=lambda row: row["task_id"])
+    lines = [line for line in row["text"].strip().splitlines() if not line.startswith("```")]
+    detail = row["detail"].strip(" :")
+    verdict = f"{CLASSES[failure]} (`{detail}`)" if detail else CLASSES[failure]
+    return Markdown(f"Task {row['task_id']}, {verdict}:\n\n```python\n{chr(10).join(lines)}\n```\n")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

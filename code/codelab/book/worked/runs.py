@@ -1,0 +1,63 @@
+"""Tables over many runs, for the appendices: which runs there are, and how long each recipe took.
+
+Not covered: what the runs measured (each chapter's own module).
+"""
+
+from typing import Any
+
+from codelab.book.facts import Facts
+
+
+def log(runs: list[Facts]) -> list[dict[str, Any]]:
+    """A row a run, in the order given: link, state, device, minutes, and what it was for or why it failed."""
+    rows = []
+    for run in runs:
+        record = run.record
+        purpose = record.title if record.state == "ok" else f"{record.title} (failed: {_first_line(record.error)})"
+        rows.append(
+            {
+                "day": record.started[:10],
+                "run": run.link(),
+                "state": record.state,
+                "device": run.device,
+                "seconds": record.seconds,
+                "resumed": record.resumed,
+                "title": purpose,
+            }
+        )
+    return rows
+
+
+def totals(runs: list[Facts]) -> dict[str, float]:
+    """How many runs there are, how many failed, and the seconds spent with and without an accelerator."""
+    return {
+        "runs": len(runs),
+        "failed": sum(run.record.state == "failed" for run in runs),
+        "gpu": sum(run.record.seconds for run in runs if run.record.device),
+        "cpu": sum(run.record.seconds for run in runs if not run.record.device),
+    }
+
+
+def times(runs: list[Facts]) -> list[dict[str, Any]]:
+    """A row a recipe and device: the newest successful run's time beside what the recipe expected, and its memory."""
+    newest = {(run.record.recipe.name, run.device): run for run in runs if run.record.state == "ok"}
+    return [
+        {
+            "recipe": f"`recipes/{name}.yaml`",
+            "device": device,
+            "expected": float(run.record.recipe.values["hardware"]["minutes"]) * 60,
+            "taken": run.record.seconds,
+            "cpu": _peak(run, "cpu_peak"),
+            "gpu": _peak(run, "gpu_device"),
+        }
+        for (name, device), run in sorted(newest.items())
+    ]
+
+
+def _peak(run: Facts, field: str) -> int | None:
+    values = [getattr(phase, field) for phase in run.record.phases]
+    return max((value for value in values if value is not None), default=None)
+
+
+def _first_line(error: str | None) -> str:
+    return (error or "no reason recorded").strip().splitlines()[0]

@@ -1,0 +1,78 @@
+"""The tables of chapter 8 and of the appendices keep the records' numbers and put them in the right row."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codelab.book.facts import Facts
+from codelab.book.worked import ch08, ch12, runs
+from codelab.records import Environment, Phase, Record
+from codelab.records.schema import CodeFacts, Device, RecipeFacts
+
+
+def _facts(folder: Path = Path("results/r/1"), **more: Any) -> Facts:
+    values: dict[str, Any] = {
+        "run": "1", "title": "t", "state": "ok", "command": [], "started": "2026-11-22", "finished": "", "seconds": 90,
+        "seeds": [0], "code": CodeFacts(sha256="0"),
+        "recipe": RecipeFacts(name="r", kind="k", sha256="0", values={"hardware": {"minutes": 2}}),
+        "environment": Environment(python="3", platform="p", cpu="c", cores=1, memory_bytes=1, packages={}),
+    }  # fmt: skip
+    return Facts(folder, Record(**(values | more)))
+
+
+@pytest.fixture
+def evaluated() -> Facts:
+    failures = [
+        {"group": "test greedy", "failure": "wrong_value", "count": 3, "share": 0.75},
+        {"group": "test greedy", "failure": "none", "count": 1, "share": 0.25},
+        {"group": "test t0.6", "failure": "timeout", "count": 8, "share": 1.0},
+        {"group": "validation t0.6", "failure": "syntax", "count": 9, "share": 1.0},
+    ]
+    return _facts(tables={"failures": failures})
+
+
+def test_absent_failure_classes_count_zero_and_other_splits_stay_out(evaluated: Facts) -> None:
+    assert ch08.failure_counts(evaluated).to_dict("records") == [
+        {"class": "passes", "greedy": 1, "T = 0.6": 0},
+        {"class": "wrong value", "greedy": 3, "T = 0.6": 0},
+        {"class": "time limit", "greedy": 0, "T = 0.6": 8},
+    ]
+    assert ch08.failures(evaluated)["percent"].tolist() == [25, 0, 75, 0, 0, 100]
+
+
+def test_the_example_is_the_lowest_task_of_its_class_without_fences(
+    evaluated: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"split": "test", "setting": "greedy", "failure": "exception", "detail": "ZeroDivisionError: "}
+    samples = [
+        row | {"task_id": 20, "text": "late"},
+        row | {"task_id": 12, "text": "```python\nx = 1 / 0\n```"},
+        row | {"task_id": 11, "setting": "t0.6", "text": "sampled"},
+    ]
+    monkeypatch.setattr(Facts, "samples", lambda _: samples)
+    assert ch08.example(evaluated, "exception") == (
+        "Task 12, exception (`ZeroDivisionError`):\n\n```python\nx = 1 / 0\n```\n"
+    )
+
+
+def test_disguises_stand_side_by_side_and_repositories_by_licence() -> None:
+    rows = [{"disguise": "none", "benchmark": name, "copies": n, "missed": n - 1, "missed_problems": ""}
+            for name, n in (("mbpp", 3), ("humaneval", 2))]  # fmt: skip
+    sources = [{"repo": "b/z", "licence": "MIT"}, {"repo": "A/y", "licence": "MIT"}, {"repo": "c/x", "licence": "PSF"}]
+    run = _facts(tables={"disguises": rows, "sources": sources, "licences": [{"licence": "PSF"}, {"licence": "MIT"}]})
+    assert ch12.disguises(run) == [
+        {"disguise": "none", "mbpp_copies": 3, "mbpp_missed": 2, "humaneval_copies": 2, "humaneval_missed": 1}
+    ]
+    assert ch12.repositories(run) == "**PSF** (1): c/x.\n\n**MIT** (2): A/y, b/z.\n"
+
+
+def test_the_log_names_failures_and_times_take_the_newest_success() -> None:
+    device = Device(name="G", memory_bytes=1)
+    peak = Phase(name="p", seconds=1, cpu_peak=5, gpu_device=None)
+    old, new = _facts(seconds=10, phases=[peak]), _facts(seconds=20, phases=[peak])
+    failed = _facts(state="failed", error="ValueError: no\nmore", device=device, seconds=60)
+    assert runs.log([failed])[0]["title"] == "t (failed: ValueError: no)"
+    assert runs.totals([old, new, failed]) == {"runs": 3, "failed": 1, "gpu": 60, "cpu": 30}
+    (row,) = runs.times([old, new, failed])
+    assert (row["taken"], row["expected"], row["cpu"], row["gpu"]) == (20, 120, 5, None)
