@@ -64,7 +64,10 @@ def run(recipe: DpoRecipe, run: Run) -> None:
         for name, source in recipe.baselines.items():
             experiment.evaluate(name, source)
         for unit in recipe.units():
-            experiment.evaluate(unit.label, f"path:{experiment.train(unit, pairs)}")
+            if experiment.unanswered(unit.label):
+                experiment.evaluate(unit.label, f"path:{experiment.train(unit, pairs)}")
+            else:  # nothing is loaded; the model itself may have stayed on another machine
+                experiment.evaluate(unit.label, recipe.model)
         for note in pool.report.notes():
             run.note(note)
     compare(recipe, run, {name: shelf.samples_so_far() for name, shelf in experiment.evaluated.items()}, START)
@@ -144,6 +147,12 @@ class _Experiment:
         folder = train_unit(self.lab, unit, pairs)
         write_atomic(marker, json.dumps(folder).encode())
         return folder
+
+    def unanswered(self, name: str) -> bool:
+        """Whether a model has questions left to answer."""
+        recipe = self.lab.recipe
+        shelf = Shelf(self.lab.run, name)
+        return bool(missing(final_chunks(recipe.evaluation(recipe.model), self.asked, recipe.temperatures), shelf))
 
     def evaluate(self, name: str, source: str) -> None:
         """Put the questions to a model and report its scores."""
