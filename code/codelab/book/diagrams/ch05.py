@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BETAS = (0.01, 0.1, 0.3, 1.0)
+WRITTEN = 0.08  # smallest probability whose number fits into its bar
 ANSWERS = ((CHOSEN, "chosen", PALETTE[3]), (REJECTED, "rejected", PALETTE[1]), (UNSEEN, "unseen", PALETTE[0]))
 
 
@@ -96,6 +97,18 @@ def _masses(axes: "Axes") -> None:
         axes.barh(
             height, values, left=left, height=0.7, color=colour, hatch=HATCHES[index], edgecolor="white", label=name
         )
+        for y, start, value in zip(height, left, values, strict=True):
+            if value >= WRITTEN:
+                axes.text(
+                    start + value / 2,
+                    y,
+                    f"{value:.2f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7.5,
+                    color=INK,
+                    bbox={"fc": "white", "ec": "none", "pad": 1.2},
+                )
         left += values
     for y, row in zip(height, rows, strict=True):
         axes.text(1.01, y, f"KL {row.kl:.2f}", va="center", fontsize=7.5, color=INK)
