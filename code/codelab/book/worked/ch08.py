@@ -51,15 +51,23 @@ def scores(run: Facts) -> list[dict[str, Any]]:
             for row in run.frame("scores").to_dict("records")]  # fmt: skip
 
 
-def failures(run: Facts, split: str = "test") -> "pd.DataFrame":
-    """What became of the completions: a row a setting and class that occurs, with count, share and percentage."""
+def failures(run: Facts, split: str = "test", least: float = 0.0) -> "pd.DataFrame":
+    """What became of the completions: a row a setting and class, with count, share and percentage.
+
+    Args:
+        run: an evaluation.
+        split: the split of MBPP.
+        least: leave out classes that reach this share in no setting.
+    """
     import pandas as pd  # noqa: PLC0415
 
     frame = run.frame("failures")
     frame = frame[frame["group"].str.startswith(f"{split} ")]
     keys = [group.partition(" ")[2] for group in dict.fromkeys(frame["group"])]
     found = {(row["group"].partition(" ")[2], row["failure"]): row for row in frame.to_dict("records")}
-    present = [name for name in CLASSES if any((key, name) in found for key in keys)]
+    present = [
+        name for name in CLASSES if any((key, name) in found and found[key, name]["share"] >= least for key in keys)
+    ]
     rows = [
         {
             "setting": setting(key),

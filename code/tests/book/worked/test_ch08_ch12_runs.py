@@ -39,6 +39,7 @@ def test_absent_failure_classes_count_zero_and_other_splits_stay_out(evaluated: 
         {"class": "time limit", "greedy": 0, "T = 0.6": 8},
     ]
     assert ch08.failures(evaluated)["percent"].tolist() == [25, 0, 75, 0, 0, 100]
+    assert set(ch08.failures(evaluated, least=0.5)["class"]) == {"wrong value", "time limit"}
 
 
 def test_the_example_is_the_lowest_task_of_its_class_without_fences(
