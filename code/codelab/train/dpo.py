@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from codelab.errors import Paused
 from codelab.evaluate import engines
 from codelab.evaluate.collect import Chunk, collect, missing
 from codelab.evaluate.easy import is_one_liner
@@ -142,6 +143,8 @@ class _Experiment:
             folder = str(json.loads(marker.read_bytes()))
             if (Path(folder) / "config.json").exists():
                 return folder
+        if self.lab.run.time_is_up(reserve=45):  # loading, the reference's log-probabilities and the first look
+            raise Paused
         from codelab.train.dpo_loop import train_unit  # noqa: PLC0415 - needs torch
 
         folder = train_unit(self.lab, unit, pairs)

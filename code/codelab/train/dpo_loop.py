@@ -5,16 +5,20 @@ covered: making pairs (``codelab.train.pairs``), the objective itself, which is 
 """
 
 import gc
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
+from transformers import PrinterCallback
 from trl import DPOConfig, DPOTrainer
 
 from codelab.errors import Paused, UserError
 from codelab.measure import Meter
 from codelab.models.generation import encode
+from codelab.records import Phase, Run
 from codelab.train.callbacks import QUIET, RecordSteps, newest_checkpoint
 from codelab.train.dpo_data import Lab, encode_pairs
 from codelab.train.dpo_recipe import DpoRecipe, Unit
@@ -50,6 +54,9 @@ def train_unit(lab: Lab, unit: Unit, pairs: Sequence[Pair]) -> str:
         UserError: weights are missing, or no pair fits.
         Paused: the allowed time is over; a checkpoint was written.
     """
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # trl's bar over the reference's log-probabilities
+        disable_progress_bars()
     had_group = _has_group()
     try:
         return _train(lab, unit, pairs)
@@ -81,9 +88,10 @@ def _train(lab: Lab, unit: Unit, pairs: Sequence[Pair]) -> str:
             model=model, args=_arguments(recipe, unit, str(checkpoints)), train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer, peft_config=adapter, callbacks=[watch, record],
         )  # fmt: skip
-    with meter.phase("train"):
+    trainer.remove_callback(PrinterCallback)  # record prints each step, once
+    with meter.phase("train") as whole:
         trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints, run, label))
-    run.metric(f"{label}.watch_seconds", watch.seconds, unit="s", method="inside the phase train")
+    _split(run, whole, watch)
     if record.paused:
         raise Paused
     trained: Any = trainer.accelerator.unwrap_model(trainer.model)
@@ -93,6 +101,18 @@ def _train(lab: Lab, unit: Unit, pairs: Sequence[Pair]) -> str:
     with meter.phase("save"):
         save_model(trained, tokenizer, output)
     return output
+
+
+def _split(run: Run, whole: Phase, watch: WatchPolicy) -> None:
+    """Training and the looks at the policy as two phases, so that training's cost is what it would be without them."""
+    train: dict[str, Any] = {"seconds": max(0.0, whole.seconds - watch.seconds)}
+    look: dict[str, Any] = {"name": "watch", "seconds": watch.seconds}
+    if whole.gpu_allocated is not None:
+        train["gpu_allocated"] = max(whole.gpu_allocated, watch.training_peak)
+        look["gpu_allocated"] = watch.peak
+    run.phase(whole.model_copy(update=train))
+    run.phase(whole.model_copy(update=look))
+    run.note("Phases train and watch alternate: seconds and gpu_allocated are apart, gpu_device and cpu_peak together.")
 
 
 def _arguments(recipe: DpoRecipe, unit: Unit, folder: str) -> DPOConfig:

@@ -34,10 +34,15 @@ class WatchPolicy(TrainerCallback):
         lab: the recipe says how often and how much; the run is given one row a look in ``steps.csv``.
         arm: names the rows.
         tokenizer: the policy's.
+
+    Attributes:
+        seconds: spent on looks so far.
+        peak: of torch's CUDA allocator during looks, bytes; 0 without a GPU.
+        training_peak: the same between looks; what follows the last look is not in it.
     """
 
     def __init__(self, lab: Lab, arm: str, tokenizer: Any) -> None:
-        self.seconds = 0.0
+        self.seconds, self.peak, self.training_peak = 0.0, 0, 0
         self._recipe, self._run, self._judge, self._ask = lab.recipe, lab.run, lab.judge, lab.ask
         self._arm, self._tokenizer = arm, tokenizer
         recipe, watch, everything = lab.recipe, lab.recipe.watch, list(lab.tasks.values())
@@ -61,13 +66,16 @@ class WatchPolicy(TrainerCallback):
             self._look(state.global_step, more["model"])
 
     def _look(self, step: int, model: Any) -> None:
+        self.training_peak = max(self.training_peak, _peak())
         began = time.perf_counter()
         training = model.training
         generator = TransformersGenerator(model, self._tokenizer, **self._recipe.transformers.model_dump())
-        row = self._divergence(generator, model)
-        if self._tasks:
-            row |= self._passing(generator)
+        with torch.random.fork_rng():  # training must not depend on how often it is looked at
+            row = self._divergence(generator, model)
+            if self._tasks:
+                row |= self._passing(generator)
         model.train(training)
+        self.peak = max(self.peak, _peak())
         self.seconds += time.perf_counter() - began
         self._run.step(arm=self._arm, step=step, **row)
         print(f"{self._arm} step={step} " + " ".join(f"{key}={value:.4g}" for key, value in row.items()), flush=True)
@@ -91,8 +99,6 @@ class WatchPolicy(TrainerCallback):
             for start in range(0, len(rows), _ROWS):
                 sums += divergences(model, reference, rows[start : start + _ROWS])
         del reference
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
         n = max(1, len(sums))
         k1, k3, full = (sum(one[i] for one in sums) / n for i in range(3))
         spread = sum((one[2] - full) ** 2 for one in sums) / max(1, n - 1)
@@ -150,6 +156,17 @@ def divergences(
     k3 = (((-ratio).exp() - 1 + ratio) * mask).sum(-1)
     full = ((p.exp() * (p - q)).sum(-1) * mask).sum(-1)
     return [(float(a), float(b), float(c)) for a, b, c in zip(k1, k3, full, strict=True)]
+
+
+def _peak() -> int:
+    """Peak of torch's CUDA allocator since the last call, bytes."""
+    if not torch.cuda.is_available():
+        return 0
+    torch.cuda.synchronize()
+    peak = int(torch.cuda.max_memory_allocated())
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    return peak
 
 
 def _spread(tasks: list[Task], count: int) -> list[Task]:
