@@ -22,7 +22,7 @@ from codelab.records.files import write_atomic
 from codelab.sandbox import Sample
 from codelab.tasks.mbpp import Task
 from codelab.tasks.mutate import mutant
-from codelab.train.pairs import Candidate, Source, normal_form
+from codelab.train.pairs import Candidate, Source, normal_form, printed
 
 _UNPAIRED = frozenset({"sandbox_error", "prompt_too_long"})
 
@@ -47,10 +47,9 @@ def own(rows: Iterable[Mapping[str, Any]], tasks: Mapping[int, Task], ask: Asker
 
 
 def variants(task: Task, settings: MutantSettings, seed: int) -> list[tuple[Source, str]]:
-    """The reference, the reference as printed from its tree, and mutants that parse and differ from both."""
-    printed = ast.unparse(ast.parse(task.code)) + "\n"
-    made: list[tuple[Source, str]] = [("reference", task.code.strip() + "\n"), ("printed", printed)]
-    seen = {normal_form(printed)}
+    """The reference as its tree prints it, and mutants, printed alike, that parse and differ from it."""
+    made: list[tuple[Source, str]] = [("reference", printed(task.code))]
+    seen = {normal_form(task.code)}
     for number in range(settings.per_task):
         digest = hashlib.sha256(f"{seed}/{task.task_id}/{number}".encode()).digest()
         changed = mutant(task.code, int.from_bytes(digest[:8], "big"), settings.changes[number % len(settings.changes)])

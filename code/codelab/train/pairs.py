@@ -1,16 +1,17 @@
 """Preference pairs by execution: the chosen program passes a task's tests, the rejected one is known to fail them.
 
 The model's own passing program is chosen first, the reference where it has none; rejected are its own failures, by
-class, and failing mutants of the reference, whose chosen side is the reference printed from its syntax tree as the
-mutant is, so that layout tells nothing. Both sides are matched by length, since DPO would learn length otherwise. Pure
-and seeded: no torch, no processes. Not covered: sampling and judging (``codelab.train.candidates``).
+class, and failing mutants of the reference. Where the reference is chosen, both sides are printed from their syntax
+trees, so that layout tells nothing. Both sides are matched by length, since DPO would learn length otherwise. Pure and
+seeded: no torch, no processes. Not covered: sampling and judging (``codelab.train.candidates``).
 """
 
 import ast
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -20,7 +21,7 @@ from codelab.records import Strict
 from codelab.tasks.mbpp import SPLITS, Task, select
 from codelab.train.sft import MIXED_UP
 
-Source = Literal["own", "reference", "printed", "mutant"]
+Source = Literal["own", "reference", "mutant"]
 Length = Callable[[str], int]
 CLASSES = ("wrong_value", "exception", "missing_name", "syntax", "timeout", "killed", "mutant")
 
@@ -50,7 +51,7 @@ class PairSettings(Strict):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A judged program; ``failure`` is ``none`` where it passes every test."""
+    """A judged program; ``failure`` is ``none`` where it passes every test. References and mutants are printed."""
 
     task_id: int
     program: str
@@ -82,6 +83,12 @@ class Pair:
         """Tokens by which the rejected side is longer."""
         return self.rejected_tokens - self.chosen_tokens
 
+    @property
+    def ratio(self) -> float:
+        """The longer side's length over the shorter one's."""
+        low, high = sorted((max(1, self.chosen_tokens), max(1, self.rejected_tokens)))
+        return high / low
+
 
 def usable(tasks: Iterable[Task], splits: Sequence[str]) -> list[Task]:
     """Tasks that may be trained on: those of the splits, without the ones whose question stands in the test split.
@@ -111,10 +118,18 @@ def normal_form(program: str) -> str:
     return ast.dump(tree)
 
 
+def printed(program: str) -> str:
+    """The program as its syntax tree prints it; as it is where it does not parse."""
+    try:
+        return ast.unparse(ast.parse(program)) + "\n"
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return program
+
+
 def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
     """The first of each normal form of a task; a form with both verdicts (a flaky program) is dropped altogether.
 
-    References are kept apart from model programs: their layout matters to their partners.
+    A reference stays beside a model's program of its form: what is printed goes with what is printed.
     """
     verdicts: dict[tuple[int, str], set[bool]] = defaultdict(set)
     seen: set[tuple[int, str, str]] = set()
@@ -151,7 +166,7 @@ def make_pairs(candidates: Iterable[Candidate], settings: PairSettings, length: 
     pairs = [
         pair
         for task_id, group in by_task.items()
-        for pair in _of_task(distinct(group), settings, length, random.Random(f"{seed}/{task_id}"))
+        for pair in _of_task(distinct(group), settings, lru_cache(4096)(length), random.Random(f"{seed}/{task_id}"))
     ]
     random.Random(seed).shuffle(pairs)
     before = -1
@@ -167,8 +182,6 @@ def make_pairs(candidates: Iterable[Candidate], settings: PairSettings, length: 
 def _of_task(group: list[Candidate], settings: PairSettings, length: Length, choose: random.Random) -> list[Pair]:
     own = [one for one in group if one.source == "own" and one.passes]
     reference = [one for one in group if one.source == "reference" and one.passes]
-    printed = [one for one in group if one.source == "printed" and one.passes]
-    tokens = {one.program: length(one.program) for one in group}
     uses: dict[str, int] = defaultdict(int)
     waiting: dict[str, list[Candidate]] = defaultdict(list)
     failing = [one for one in group if not one.passes and one.kind in settings.mix]
@@ -181,17 +194,24 @@ def _of_task(group: list[Candidate], settings: PairSettings, length: Length, cho
             if not waiting[kind] or len(pairs) >= settings.per_task:
                 continue
             rejected = waiting[kind].pop()
-            partners = printed if rejected.source == "mutant" else own or reference
+            partners = own if own and rejected.source == "own" else reference
+            if partners is reference:
+                rejected = replace(rejected, program=printed(rejected.program))
             free = [one for one in partners if uses[one.program] < settings.chosen_uses]
-            if not free:
-                continue
-            size = tokens[rejected.program]
-            best = min(free, key=lambda one: (abs(tokens[one.program] - size), one.program))
-            low, high = sorted((max(1, size), max(1, tokens[best.program])))
-            if high <= settings.length_ratio * low:
-                uses[best.program] += 1
-                pairs.append(Pair(best, rejected, tokens[best.program], size))
+            pair = _nearest(free, rejected, length)
+            if pair and pair.ratio <= settings.length_ratio:
+                uses[pair.chosen.program] += 1
+                pairs.append(pair)
     return pairs
+
+
+def _nearest(partners: Sequence[Candidate], rejected: Candidate, length: Length) -> Pair | None:
+    size = length(rejected.program)
+    sized = [(length(one.program), one) for one in partners]
+    if not sized:
+        return None
+    tokens, best = min(sized, key=lambda one: (abs(one[0] - size), one[1].program))
+    return Pair(best, rejected, tokens, size)
 
 
 def _mixed(pairs: list[Pair], settings: PairSettings) -> list[Pair]:

@@ -35,7 +35,7 @@ def many(seed: int = 0) -> list[Candidate]:
         for i in range(8):
             failure = ("wrong_value", "exception", "syntax")[i % 3]
             made.append(Candidate(task, program(task, draw.randint(10, 60), f"x{i}"), "own", failure))
-        made.append(Candidate(task, program(task, 30, "printed"), "printed", "none"))
+        made.append(Candidate(task, program(task, 30, "known"), "reference", "none"))
         made.append(Candidate(task, program(task, 31, "mutated"), "mutant", "wrong_value"))
     return made
 
@@ -71,16 +71,19 @@ def test_pairs_join_a_passing_and_a_failing_program_of_one_task() -> None:
         assert pair.chosen.passes
         assert not pair.rejected.passes
         assert pair.chosen.task_id == pair.rejected.task_id
-        assert (pair.chosen.source == "printed") == (pair.rejected.source == "mutant")
+        assert (pair.chosen.source == "reference") == (pair.rejected.source == "mutant")
 
 
 def test_own_programs_are_chosen_before_the_reference() -> None:
-    fails = Candidate(605, "def f(a):\n    return a - 1\n", "own", "wrong_value")
+    fails = Candidate(605, "def f( a ):\n  return a - 1 # no\n", "own", "wrong_value")
     reference = Candidate(605, "def f(a):\n    return a + 1\n", "reference", "none")
     solved = Candidate(605, "def f(b):\n    return b + 1\n", "own", "none")
-    settings = PairSettings(mix={"wrong_value": 1.0})
-    assert make_pairs([fails, reference], settings, len, 0)[0].chosen is reference
-    assert make_pairs([fails, reference, solved], settings, len, 0)[0].chosen is solved
+    settings = PairSettings(mix={"wrong_value": 1.0}, mean_difference=9)
+    (pair,) = make_pairs([fails, reference], settings, len, 0)
+    assert pair.chosen == reference
+    assert pair.rejected.program == "def f(a):\n    return a - 1\n", "layout would tell the sides apart"
+    (pair,) = make_pairs([fails, reference, solved], settings, len, 0)
+    assert (pair.chosen, pair.rejected) == (solved, fails)
 
 
 def test_no_class_exceeds_its_share() -> None:
@@ -122,7 +125,7 @@ def test_the_table_counts_by_source_and_class_and_sums_up() -> None:
     lines = table(pairs)
     assert sum(line["pairs"] for line in lines[:-1]) == lines[-1]["pairs"] == len(pairs)
     kinds = {(line["chosen"], line["rejected"], line["failure"]) for line in lines}
-    assert ("printed", "mutant", "wrong_value") in kinds
+    assert ("reference", "mutant", "wrong_value") in kinds
     assert ("own", "own", "syntax") in kinds
 
 
@@ -135,8 +138,8 @@ def test_references_and_mutants_are_judged_once_and_mutants_that_fail_are_known_
     few, settings, path = tasks(range(605, 609)), MutantSettings(per_task=6), tmp_path / "judged.json"
     with Pool(1) as pool:
         found = judged(few, settings, 0, pool.judge, path)
-    assert all(one.passes for one in found if one.source in {"reference", "printed"})
-    assert {one.source for one in found} == {"reference", "printed", "mutant"}
+    assert all(one.passes for one in found if one.source == "reference")
+    assert {one.source for one in found} == {"reference", "mutant"}
     assert any(one.source == "mutant" and one.failure == "wrong_value" for one in found)
 
     def never(_samples):
