@@ -35,7 +35,7 @@ def many(seed: int = 0) -> list[Candidate]:
         for i in range(8):
             failure = ("wrong_value", "exception", "syntax")[i % 3]
             made.append(Candidate(task, program(task, draw.randint(10, 60), f"x{i}"), "own", failure))
-        made.append(Candidate(task, program(task, 30, "known"), "reference", "none"))
+        made.append(Candidate(task, program(task, 30, "correct"), "reference", "none"))
         made.append(Candidate(task, program(task, 31, "mutated"), "mutant", "wrong_value"))
     return made
 
