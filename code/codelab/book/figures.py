@@ -44,7 +44,7 @@ def bars(
 
     groups = list(dict.fromkeys(frame[hue])) if hue else [None]
     names = list(dict.fromkeys(frame[y]))
-    axes = axes if axes is not None else _new(0.9 + 0.28 * len(names) * max(1, len(groups)))
+    axes = axes if axes is not None else _new(0.9 + 0.2 * len(names) * (max(1, len(groups)) + 0.6))
     palette = list(PALETTE[: len(groups)]) if hue else None
     sns.barplot(
         frame,

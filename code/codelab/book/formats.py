@@ -25,6 +25,8 @@ _SCALE: dict[str, tuple[str, float]] = {
     "M": ("", 1e-6), "B": ("", 1e-9), "×": ("", 1), "x": ("", 1),
 }  # fmt: skip
 _UNITS = {"byte": "bytes", "b": "bytes", "seconds": "s", "sec": "s", "fraction": "share", "ratio": "×", "1": ""}
+_MARKS = re.compile(r"([!-/:-@\[-`{}~])")  # every ASCII mark but the bar
+_OPENER = re.compile(r"^(?=\d+[.)]|[-+=/:])")
 _FORMAT = re.compile(r"(?P<spec>[+ ]?,?(?:\.\d+)?[dfeg]?)\s*(?P<unit>.*)")
 
 
@@ -55,6 +57,16 @@ def show(value: float, fmt: str = "", unit: str | None = None) -> Markdown:
     text = text.replace("-", "−")
     target = {"x": "×"}.get(target, target)
     return Markdown(f"{text}{'' if target in ('×', '') else NBSP}{target}")
+
+
+def literal(text: str) -> Markdown:
+    """Text that a model wrote, shown as it is: nothing in it is read as Markdown, and no list opens in Typst.
+
+    Line breaks become spaces; tables escape the bar themselves. A word joiner, which does not show, goes before a
+    number or dash at the start.
+    """
+    plain = _OPENER.sub("\N{WORD JOINER}", " ".join(text.split()))
+    return Markdown(_MARKS.sub(r"\\\1", plain))
 
 
 def digits(value: float, decimals: int | None = None) -> str:

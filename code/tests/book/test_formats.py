@@ -2,7 +2,7 @@
 
 import pytest
 
-from codelab.book.formats import NBSP, digits, interval, show
+from codelab.book.formats import NBSP, digits, interval, literal, show
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,15 @@ def test_digits() -> None:
 def test_interval() -> None:
     assert interval(0.101, 0.142, "", "share").replace(NBSP, " ") == "10.1–14.2 %"
     assert interval(-0.01, 0.02, "+.1f points", "share").replace(NBSP, " ") == "−1.0 to +2.0 points"
+
+
+def test_what_a_model_wrote_is_shown_as_it_is() -> None:
+    import pypandoc
+
+    text = "2. *a* _b_ `c` [d](e) <f> $g$ h^i^ ~j~ @k \\l --- 'm'\n\n# n"
+    shown = literal(text)
+    for target in ("html", "typst"):
+        out = pypandoc.convert_text(f"| x |\n|---|\n| {shown} |\n", target, "markdown+smart")
+        assert not any(mark in out for mark in ("<em>", "<code>", "<a ", "<sup>", "<ol", "#emph", "#link", "#cite"))
+    plain = pypandoc.convert_text(shown, "plain", "markdown+smart", extra_args=["--wrap=none"])
+    assert plain.strip().removeprefix("\N{WORD JOINER}") == " ".join(text.split())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
+from codelab.book.formats import literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,12 +107,14 @@ def agreement(run: Facts, keys: Sequence[str], column: str = "prefix") -> "pd.Da
 
 
 def side_by_side(run: Facts, keys: Sequence[str] = ("fp16", "int8-t6", "nf4")) -> list[dict[str, Any]]:
-    """The shown prompts with their continuations: a row a prompt, a column a variant."""
+    """The shown prompts with their continuations, as literal text: a row a prompt, a column a variant."""
     frame = run.frame("completions")
+    asked = {prompt["name"]: prompt["text"] for prompt in run.record.recipe.values["quality"]["prompts"]}
     rows: dict[str, dict[str, Any]] = {}
     for row in _rows(frame):
         if row["key"] in keys:
-            rows.setdefault(row["prompt"], {"prompt": row["prompt"]})[row["key"]] = row["completion"].strip()
+            shown = rows.setdefault(row["prompt"], {"prompt": literal(asked[row["prompt"]])})
+            shown[row["key"]] = literal(row["completion"])
     return list(rows.values())
 
 

@@ -21,12 +21,15 @@ def _speed(key: str, batch: int, length: int, rate: float) -> dict[str, Any]:
     return {"key": key, "batch": batch, "prompt_tokens": length, "tokens_per_second": rate, "first_token": 1 / rate}
 
 
+ASKED = {"quality": {"prompts": [{"name": "p", "text": "1. one\n# two"}]}}
+
+
 @pytest.fixture
 def run() -> Facts:
     keys = ("fp16", "int8-t6")
     record = Record(
         run="r", title="t", state="ok", command=[], started="2026", finished="2026", seconds=1, seeds=[0],
-        recipe=RecipeFacts(name="q7", kind="quantize", sha256="0", values={}), code=CodeFacts(sha256="0"),
+        recipe=RecipeFacts(name="q7", kind="quantize", sha256="0", values=ASKED), code=CodeFacts(sha256="0"),
         environment=Environment(python="3", platform="p", cpu="c", cores=1, memory_bytes=1, packages={}),
         metrics={f"int8-t6.{name}": Metric(value=value)
                  for name, value in {"forced": 0.9, "same": 0.4, "exact_match": 0.25}.items()},
@@ -67,7 +70,9 @@ def test_quality_leaves_out_the_full_model(run: Facts) -> None:
 
 
 def test_text_and_agreement_keep_their_variant(run: Facts) -> None:
-    assert ch07.side_by_side(run) == [{"prompt": "p", "fp16": "fp16", "int8-t6": "int8-t6"}]
+    assert ch07.side_by_side(run) == [
+        {"prompt": "\N{WORD JOINER}1\\. one \\# two", "fp16": "fp16", "int8-t6": "int8\\-t6"}
+    ]
     assert ch07.agreement(run, ["int8-t6"])["share"].tolist() == [1.0, 0.5]
 
 
