@@ -99,7 +99,7 @@ def _train(lab: Lab, unit: Unit, pairs: Sequence[Pair]) -> str:
         trained = trained.merge_and_unload()
     output = f"{recipe.output}-{label}"
     with meter.phase("save"):
-        save_model(trained, tokenizer, output)
+        save_model(trained, tokenizer, output, "float32")
     return output
 
 
@@ -129,6 +129,7 @@ def _arguments(recipe: DpoRecipe, unit: Unit, folder: str) -> DPOConfig:
         max_grad_norm=settings.clip,
         optim="adamw_torch",
         bf16=settings.precision == "bf16",
+        tf32=True if settings.precision == "tf32" and torch.cuda.is_available() else None,
         gradient_checkpointing=False,
         logging_steps=settings.log_every,
         save_steps=settings.checkpoint_every,

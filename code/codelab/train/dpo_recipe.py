@@ -67,7 +67,10 @@ class Training(Strict):
     clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
     disable_dropout: bool = Field(default=True, description="in the policy; noise would blur the log-ratios")
     precompute_reference: bool = Field(default=True, description="reference log-probabilities once, before training")
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["bf16", "tf32", "fp32"] = Field(
+        default="tf32",
+        description="of matrix products; bf16 sees the weights through eight bits, in which small updates vanish",
+    )
     log_every: int = Field(default=1, gt=0, description="steps")
     checkpoint_every: int = Field(default=100, gt=0, description="steps")
     adapter: Adapter | None = None

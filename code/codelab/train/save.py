@@ -1,4 +1,4 @@
-"""Finished models as transformers folders: bf16 safetensors with the tokenizer's files beside them.
+"""Finished models as transformers folders: safetensors, bf16 unless asked, with the tokenizer's files beside them.
 
 Written to a temporary folder and renamed, so that a folder that exists is whole. Not covered: optimizer state, which is
 a checkpoint's (``codelab.train.checkpoint``).
@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from codelab.errors import UserError
+from codelab.models.quantization.config import DType
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
-def save_model(model: Any, tokenizer: Any, output: str | Path) -> Path:
-    """Save weights in bf16, with special token ids in the configuration that match the tokenizer's.
+def save_model(model: Any, tokenizer: Any, output: str | Path, dtype: DType = "bfloat16") -> Path:
+    """Save weights with special token ids in the configuration that match the tokenizer's.
 
     Args:
         model: a transformers causal language model.
         tokenizer: a transformers tokenizer, or the folder of one, whose files are then copied as they are.
         output: the folder to make; an older one is replaced.
+        dtype: of the weights. bf16 has eight bits: it rounds small changes to a bf16 model away.
 
     Raises:
         UserError: the disk refuses.
@@ -43,8 +45,8 @@ def save_model(model: Any, tokenizer: Any, output: str | Path) -> Path:
             setattr(model.config, name, value)
         model.config.use_cache = True
         model.generation_config = GenerationConfig(**ids)
-        state = {key: value.detach().to(torch.bfloat16) for key, value in model.state_dict().items()}
-        model.config.dtype = torch.bfloat16
+        state = {key: value.detach().to(getattr(torch, dtype)) for key, value in model.state_dict().items()}
+        model.config.dtype = getattr(torch, dtype)
         model.save_pretrained(temporary, state_dict=state)
         if folder is None:
             loaded.save_pretrained(temporary)

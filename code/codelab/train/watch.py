@@ -155,7 +155,7 @@ def divergences(
     k1 = (ratio * mask).sum(-1)
     k3 = (((-ratio).exp() - 1 + ratio) * mask).sum(-1)
     full = ((p.exp() * (p - q)).sum(-1) * mask).sum(-1)
-    return [(float(a), float(b), float(c)) for a, b, c in zip(k1, k3, full, strict=True)]
+    return list(zip(k1.tolist(), k3.tolist(), full.tolist(), strict=True))
 
 
 def _peak() -> int:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from pydantic import ValidationError
+from safetensors.torch import load_file
 
 from codelab.cli.registry import load
 from codelab.errors import UserError
@@ -94,6 +96,11 @@ def test_the_whole_recipe_killed_twice_and_continued(world: Path) -> None:
     verify_files(folder, record)
     assert record.resumed == 2
     assert (world / "tuned-dpo-seed0" / "model.safetensors").stat().st_mtime_ns == trained_first
+    weights = load_file(world / "tuned-dpo-seed0" / "model.safetensors")
+    before = load_file(world / "start" / "model.safetensors")
+    name = "transformer.h.0.attn.c_attn.weight"
+    assert weights[name].dtype == torch.float32, "small updates of bf16 weights would be rounded away"
+    assert not torch.equal(weights[name], before[name].float())
     steps = read_steps(folder)
     for arm in ("dpo-seed0", "dpo-seed1"):
         mine = [row for row in steps if row["arm"] == arm]
