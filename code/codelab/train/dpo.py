@@ -120,6 +120,7 @@ class _Experiment:
         found = made.own(self.drawn.samples_so_far(), by_id, self.lab.ask)
         with Meter(run, "mutants").phase("execute"):
             found += made.judged(tasks, recipe.mutants, recipe.seeds[0], self.lab.judge, run.work / "references.json")
+        run.table("candidates", made.summary(found))
         tokenizer = _tokenizer(recipe.model)
         pairs = make_pairs(
             found,
@@ -128,7 +129,6 @@ class _Experiment:
             recipe.seeds[0],
         )
         rows = table(pairs)
-        run.table("candidates", made.summary(found))
         run.table("pairs", rows)
         run.metric("pairs", len(pairs), unit="pairs")
         run.metric("pairs.tasks", rows[-1]["tasks"], n=len(tasks), unit="tasks")

@@ -71,7 +71,7 @@ def train_unit(lab: Lab, unit: Unit, pairs: Sequence[Pair]) -> str:
 def _train(lab: Lab, unit: Unit, pairs: Sequence[Pair]) -> str:
     recipe, run, settings, label = lab.recipe, lab.run, lab.recipe.training, unit.label
     meter = Meter(run, label)
-    with meter.phase("load"):
+    with meter.phase("load_policy"):  # "load" is the engine's that evaluates
         model, tokenizer, adapter = load_policy(
             recipe.trainer, recipe.model, settings.length, settings.adapter, unit.seed
         )

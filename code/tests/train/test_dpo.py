@@ -130,7 +130,9 @@ def test_the_whole_recipe_killed_twice_and_continued(world: Path) -> None:
     phases = {(phase.name, phase.variant) for phase in record.phases}
     assert {("load", "start"), ("sample", "pairs"), ("generate", "pairs"), ("execute", "mutants")} <= phases
     assert {
-        (name, f"dpo-seed{k}") for name in ("load", "reference", "train", "watch", "evaluate") for k in (0, 1)
+        (name, f"dpo-seed{k}")
+        for name in ("load", "load_policy", "reference", "train", "watch", "evaluate")
+        for k in (0, 1)
     } <= phases
     assert {model.role for model in record.models} == {"start", "dpo-seed0", "dpo-seed1"}
 
