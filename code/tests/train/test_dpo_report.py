@@ -1,0 +1,82 @@
+"""Arms against their start: paired over tasks, with the spread over seeds, and words only where they are earned."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codelab.train.dpo_recipe import DpoRecipe
+from codelab.train.dpo_report import compare
+
+from .test_dpo import values
+
+TASKS = range(11, 71)
+SETTINGS = (("greedy", 1), ("t0.8", 1), ("t0.8", 2))
+
+
+class Book:
+    """Keeps what is written into it."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, dict[str, Any]] = {}
+        self.tables: dict[str, list[dict[str, Any]]] = {}
+
+    def metric(self, name: str, value: float, **more: Any) -> None:
+        self.metrics[name] = {"value": value, **more}
+
+    def table(self, name: str, rows: list[dict[str, Any]]) -> None:
+        self.tables[name] = rows
+
+
+def rows(setting: str, n: int, passing: dict[int, int]) -> list[dict[str, Any]]:
+    return [
+        {"setting": setting, "task_id": task, "index": i, "passed": i < passing.get(task, 0)}
+        for task in TASKS
+        for i in range(n)
+    ]
+
+
+def model(greedy: dict[int, int], sampled: dict[int, int]) -> list[dict[str, Any]]:
+    return rows("greedy", 1, greedy) + rows("t0.8", 3, sampled)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    arms = {name: {"beta": 0.1, "rate": 0.001} for name in ("good", "same", "bad")}
+    recipe = DpoRecipe.model_validate(values(tmp_path, arms=arms, baselines={"base": "path:x"}))
+    start = {task: 1 for task in TASKS if task % 2}
+    more = {task: 2 for task in TASKS if task % 3}
+    written = Book()
+    judged = {
+        "start": model(start, start),
+        "base": model({}, {}),
+        "good-seed0": model(start | more, start | more),
+        "good-seed1": model(start, dict.fromkeys(TASKS, 3)),
+        "same-seed0": model(start, start),
+        "same-seed1": model(start, start),
+        "bad-seed0": model({}, {}),
+        "bad-seed1": model({}, {}),
+    }
+    compare(recipe, written, judged, "start")
+    return written
+
+
+def test_differences_are_means_over_seeds_of_paired_scores(book: Book) -> None:
+    start = sum(task % 2 for task in TASKS) / 3 / len(TASKS)
+    first = sum((2 if task % 3 else task % 2) / 3 for task in TASKS) / len(TASKS)
+    score = (first + 1) / 2
+    found = book.metrics["good.t0.8.pass@1.difference"]
+    assert found["value"] == pytest.approx(score - start)
+    assert found["n"] == len(TASKS)
+    assert book.metrics["good.t0.8.pass@1"]["value"] == pytest.approx(score)
+    seeds = book.metrics["good.t0.8.pass@1.difference.seeds"]
+    assert (seeds["value"], seeds["n"]) == (pytest.approx(score - start), 2)
+    assert seeds["low"] < 0 < found["low"], "two seeds far apart say little, sixty tasks say much"
+
+
+def test_better_and_worse_are_written_only_where_the_interval_excludes_zero(book: Book) -> None:
+    verdicts = {(row["model"], row["setting"], row["k"]): row["verdict"] for row in book.tables["comparison"]}
+    assert verdicts["good", "t0.8", 1] == "better"
+    assert verdicts["same", "t0.8", 1] == verdicts["same", "greedy", 1] == "no difference shown"
+    assert verdicts["bad", "greedy", 1] == verdicts["base", "t0.8", 2] == "worse"
+    assert set(verdicts) == {(m, *s) for m in ("good", "same", "bad", "base") for s in SETTINGS}
