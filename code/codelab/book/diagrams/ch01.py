@@ -104,7 +104,7 @@ def _loss(axes: "Axes") -> None:
     """A strip of tokens: filled where the loss is taken."""
     width = 0.2
     for (_, start, end), colour in zip(STAGES, COLOURS, strict=True):
-        for index, x in enumerate(np.arange(start + 0.12, end - width, width)):
+        for index, x in enumerate(np.arange(start + 0.12, end - width, width).tolist()):
             prompt = start == STAGES[-1][1] and index < 5
             fill = "white" if prompt else colour
             axes.bar(x, 0.5, width * 0.78, 0.1, align="edge", linewidth=0.8, color=fill, edgecolor=colour)
