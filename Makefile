@@ -12,7 +12,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help book book-quarto book-pandoc preview figures check test lint types bench submission lock \
+.PHONY: help book book-quarto book-pandoc preview figures check test lint types bench lock \
         setup-book setup-dev setup-train setup-gpu setup-quarto setup-bench clean
 
 help: ## List the targets
