@@ -3,6 +3,7 @@
 from codelab.records.hashing import code_sha256, sha256_file, sha256_tree, sha256_value
 from codelab.records.reading import find_records, read_record, read_samples, read_steps, verify_files
 from codelab.records.recipe import Hardware, Recipe, Strict, parse_recipe, read_yaml
+from codelab.records.rows import RowLog
 from codelab.records.schema import DataFacts, Device, Environment, Metric, ModelFacts, Phase, Record
 from codelab.records.store import Run, open_run
 
@@ -16,6 +17,7 @@ __all__ = [
     "Phase",
     "Recipe",
     "Record",
+    "RowLog",
     "Run",
     "Strict",
     "code_sha256",

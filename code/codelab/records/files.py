@@ -45,15 +45,25 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines; a last line without its newline is what a kill left, and is cut off the file first."""
+def mend(path: Path) -> None:
+    """Cut off a last line without its newline, which is what a kill left; a file that is absent stays absent."""
     if not path.exists():
-        return []
+        return
+    with path.open("rb") as handle:
+        size = handle.seek(0, os.SEEK_END)
+        if size and handle.seek(size - 1) == size - 1 and handle.read(1) == b"\n":
+            return
     content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) != len(content):
-        write_atomic(path, whole)
-    return [json.loads(line) for line in whole.splitlines()]
+    if whole := content.rfind(b"\n") + 1:
+        write_atomic(path, content[:whole])
+    else:
+        path.unlink()
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read JSON lines; a last line cut short by a kill is cut off the file first."""
+    mend(path)
+    return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
 
 def to_csv(rows: list[dict[str, Any]]) -> str:

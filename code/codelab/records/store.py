@@ -18,9 +18,10 @@ import zstandard
 from pydantic import BaseModel
 
 from codelab.errors import UserError
-from codelab.records.files import append_line, read_lines, to_csv, write_atomic
+from codelab.records.files import to_csv, write_atomic
 from codelab.records.hashing import code_sha256, sha256_file
 from codelab.records.recipe import Recipe
+from codelab.records.rows import RowLog
 from codelab.records.schema import (
     CodeFacts,
     DataFacts,
@@ -39,7 +40,7 @@ SAMPLES = "samples.jsonl.zst"
 _STATE = "state.json"
 
 
-class Run:
+class Run(RowLog):
     """One run in progress: experiments add facts, phases, metrics, steps and samples to it.
 
     Everything added is on disk when the call returns, so that a killed run continues where it was. Adding the same
@@ -51,7 +52,6 @@ class Run:
     """
 
     def __init__(self, folder: Path, state: dict[str, Any]) -> None:
-        self.folder = folder
         self.stop_after: float | None = None
         self._state = state
         self._began = time.monotonic()
@@ -61,6 +61,7 @@ class Run:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(f"{folder}: another process is working on this run") from error
+        super().__init__(folder)  # after the lock: it cuts off half lines, which another process may be writing
 
     @property
     def work(self) -> Path:
@@ -115,32 +116,10 @@ class Run:
             self._state["notes"].append(text)
             self._save()
 
-    def step(self, **values: float | int | str) -> None:
-        """Append one row to ``steps.csv``; a new column may appear at any time."""
-        append_line(self.folder / "steps.jsonl", values)
-
-    def sample(self, **values: Any) -> None:
-        """Append one sample (a completion with its verdict, say)."""
-        append_line(self.folder / "samples.jsonl", values)
-
     def has_results(self) -> bool:
         """Whether anything was measured yet."""
-        started = any((self.folder / f"{name}.jsonl").exists() for name in ("steps", "samples"))
+        started = self.rows("steps").exists() or self.rows("samples").exists()
         return started or any(self._state[key] for key in ("phases", "metrics", "tables"))
-
-    def steps_so_far(self) -> list[dict[str, Any]]:
-        """Steps already written, by this process or by the ones that it continues."""
-        return read_lines(self.folder / "steps.jsonl")
-
-    def samples_so_far(self) -> list[dict[str, Any]]:
-        """Samples already written; a line cut short by a kill is dropped from the file first."""
-        return read_lines(self.folder / "samples.jsonl")
-
-    def truncate(self, name: Literal["steps", "samples"], keep: int) -> None:
-        """Drop all but the first ``keep`` rows, for continuing from a checkpoint older than the last row."""
-        path = self.folder / f"{name}.jsonl"
-        rows = read_lines(path)[:keep]
-        write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
 
     def finish(self, state: Literal["ok", "failed"] = "ok", error: str | None = None) -> Path:
         """Write the record and move the run to its final place.
@@ -154,15 +133,15 @@ class Run:
         if steps := self.steps_so_far():
             write_atomic(self.folder / STEPS, to_csv(steps).encode())
             files[STEPS] = sha256_file(self.folder / STEPS)
-        samples = self.folder / "samples.jsonl"
+        samples = self.rows("samples")
         if samples.exists():
             packed = zstandard.ZstdCompressor(level=19).compress(samples.read_bytes())
             write_atomic(self.folder / SAMPLES, packed)
             files[SAMPLES] = sha256_file(self.folder / SAMPLES)
         record = Record.model_validate({**self._state, "files": files})
         write_atomic(self.folder / RECORD, (record.model_dump_json(indent=1) + "\n").encode())
-        for scratch in ("steps.jsonl", "samples.jsonl", _STATE, "lock"):
-            (self.folder / scratch).unlink(missing_ok=True)
+        for scratch in (self.rows("steps"), samples, self.folder / _STATE, self.folder / "lock"):
+            scratch.unlink(missing_ok=True)
         shutil.rmtree(self.folder / "work", ignore_errors=True)
         final = self.folder.with_name(self.folder.name.removeprefix(".").removesuffix(".partial"))
         self.folder.rename(final)

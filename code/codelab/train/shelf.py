@@ -5,16 +5,14 @@ Rows lie in the run's work folder while it works, so that each stage continues b
 covered: training steps, which the run keeps itself.
 """
 
-import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-from codelab.records import Phase, Run
-from codelab.records.files import append_line, read_lines, write_atomic
+from codelab.records import Phase, RowLog, Run
 
 
-class Shelf:
-    """Samples and finished chunks of one stage.
+class Shelf(RowLog):
+    """Samples and finished chunks (its steps) of one stage.
 
     Args:
         run: the run in progress.
@@ -23,34 +21,12 @@ class Shelf:
 
     def __init__(self, run: Run, name: str) -> None:
         self.run, self.name = run, name
-        self.folder = run.work / "shelves" / name
+        super().__init__(run.work / "shelves" / name)
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def time_is_up(self, reserve: float = 0.0) -> bool:
         """See :meth:`codelab.records.Run.time_is_up`."""
         return self.run.time_is_up(reserve)
-
-    def step(self, **values: float | int | str) -> None:
-        """Append one finished chunk."""
-        append_line(self.folder / "steps.jsonl", values)
-
-    def sample(self, **values: Any) -> None:
-        """Append one sample."""
-        append_line(self.folder / "samples.jsonl", values)
-
-    def steps_so_far(self) -> list[dict[str, Any]]:
-        """Chunks already written."""
-        return read_lines(self.folder / "steps.jsonl")
-
-    def samples_so_far(self) -> list[dict[str, Any]]:
-        """Samples already written."""
-        return read_lines(self.folder / "samples.jsonl")
-
-    def truncate(self, name: Literal["steps", "samples"], keep: int) -> None:
-        """Drop all but the first ``keep`` rows."""
-        path = self.folder / f"{name}.jsonl"
-        rows = read_lines(path)[:keep]
-        write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
 
     def metric(self, name: str, value: float, **more: Any) -> None:
         """Add a metric under the shelf's name."""

@@ -90,8 +90,13 @@ def test_fresh_throws_the_partial_run_away(tmp_path: Path) -> None:
 
 def test_two_processes_cannot_share_a_run(tmp_path: Path) -> None:
     run = start(tmp_path)
-    with pytest.raises(UserError, match="another process"):
-        start(tmp_path)
+    with (run.folder / "steps.jsonl").open("w") as handle:
+        handle.write('{"step": 1')  # the first process is in the middle of a line
+        handle.flush()
+        with pytest.raises(UserError, match="another process"):
+            start(tmp_path)
+        handle.write("}\n")
+    assert run.steps_so_far() == [{"step": 1}]
     run.discard()
     assert not list((tmp_path / "demo").iterdir())
 
@@ -171,3 +176,17 @@ def test_a_failed_run_stays(tmp_path: Path) -> None:
     folder = start(tmp_path).finish("failed", "RuntimeError: out of memory")
     record = read_record(folder)
     assert (record.state, record.error) == ("failed", "RuntimeError: out of memory")
+
+
+def test_a_partial_run_in_the_layout_on_disk_is_continued_and_packed(tmp_path: Path) -> None:
+    first = start(tmp_path)
+    (first.folder / "steps.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
+    (first.folder / "samples.jsonl").write_text('{"task_id": 11}\n{"task_id": 12, "te')
+    first._lock.close()
+    again = start(tmp_path)
+    again.step(step=2, loss=1.0)
+    again.sample(task_id=13)
+    folder = again.finish()
+    assert [row["loss"] for row in read_steps(folder)] == ["2.0", "1.0"]
+    assert [row["task_id"] for row in read_samples(folder)] == [11, 13]
+    assert sorted(path.name for path in folder.iterdir()) == ["record.json", "samples.jsonl.zst", "steps.csv"]
