@@ -5,9 +5,13 @@ seconds everywhere; shares are between 0 and 1. Not covered: large artefacts suc
 repository.
 """
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from codelab.errors import UserError
+from codelab.records.hashing import sha256_file
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -57,13 +61,32 @@ class Device(Part):
 
 
 class DataFacts(Part):
-    """One data set that was read."""
+    """One data set that was read; ``source`` never says where on a machine a file lay."""
 
     name: str
     source: str
     sha256: str | None = None
     revision: str | None = None
     rows: int | None = None
+
+    @classmethod
+    def of_file(cls, name: str, path: Path, rows: int | None = None, *, folders: int = 0) -> "DataFacts":
+        """Facts of a local file: its name, without the way to it, and its SHA-256.
+
+        Args:
+            name: of the data set.
+            path: the file.
+            rows: how many rows it has.
+            folders: how many of its folders are named too, where the file's own name says little.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        try:
+            digest = sha256_file(path)
+        except OSError as error:
+            raise UserError(f"{name} {path}: cannot be read ({error.strerror})") from error
+        return cls(name=name, source=f"file:{'/'.join(path.resolve().parts[-1 - folders :])}", sha256=digest, rows=rows)
 
 
 class ModelFacts(Part):

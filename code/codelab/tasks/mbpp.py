@@ -150,11 +150,7 @@ def facts(source: str | Path | None = None) -> DataFacts:
     path = find() if source is None else None if source == "hub" else Path(source)
     if path is None:
         return DataFacts(name="mbpp", source=f"hub:{HUB}", rows=ROWS)
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(f"MBPP {path}: cannot be read ({error.strerror})") from error
-    return DataFacts(name="mbpp", source=f"file:{path.name}", sha256=digest, rows=ROWS)
+    return DataFacts.of_file("mbpp", path, ROWS)
 
 
 def tasks_of_rows(rows: Iterable[tuple[int, Mapping[str, Any]]], where: str) -> list[Task]:

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from codelab.errors import Paused, UserError
-from codelab.records import DataFacts, Recipe, Run, Strict, sha256_file, sha256_value
+from codelab.records import DataFacts, Recipe, Run, Strict
 from codelab.train.optimizers import OptimizerSettings
 from codelab.train.schedule import Schedule
 from codelab.train.tokens import open_tokens
@@ -62,8 +62,9 @@ def run(recipe: PretrainRecipe, run: Run) -> None:
     tokenizer = Path(recipe.tokenizer) / "tokenizer.json"
     if not tokenizer.exists():
         raise UserError(f"{tokenizer}: missing; make it with: codelab corpus tokenizer")
-    run.data(DataFacts(name="corpus", source=recipe.tokens, sha256=sha256_value(folder.meta), rows=folder.train.tokens))
-    run.data(DataFacts(name="tokenizer", source=recipe.tokenizer, sha256=sha256_file(tokenizer)))
+    meta = Path(recipe.tokens) / "meta.json"  # holds the SHA-256 of every token file
+    run.data(DataFacts.of_file("corpus", meta, folder.train.tokens, folders=1))
+    run.data(DataFacts.of_file("tokenizer", tokenizer, folders=1))
     from codelab.train.pretrain_loop import Trainer  # noqa: PLC0415 - needs torch
 
     trainer = Trainer(recipe, run, folder)

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from codelab.errors import UserError
 from codelab.models.generation import Prompt, encode
-from codelab.records import DataFacts, Recipe, Run, Strict, sha256_file
+from codelab.records import DataFacts, Recipe, Run, Strict
 from codelab.tasks import instructions, mbpp, prompts
 
 MIXED_UP = frozenset({602, 704, 872})
@@ -87,7 +87,7 @@ def pairs(recipe: SftRecipe, run: Run) -> list[Example]:
     if mix.instructions:
         path = Path(mix.instructions)
         extra = instructions.load(path, limit=mix.instructions_limit)
-        run.data(DataFacts(name="instructions", source=path.name, sha256=sha256_file(path), rows=len(extra)))
+        run.data(DataFacts.of_file("instructions", path, len(extra)))
         rows += [_example(pair, mix.style) for pair in extra]
     if not rows:
         raise UserError("recipe: mix: expected MBPP repeats, instructions, or both")

@@ -1,5 +1,6 @@
 """MBPP: the published data as it is, and malformed rows named by line and field."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -58,10 +59,12 @@ def test_the_twins_of_test_tasks_have_the_same_text(published: list[mbpp.Task]) 
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
-    (task,) = mbpp.load(write(tmp_path, ROW), verify=False)
+    path = write(tmp_path, ROW)
+    (task,) = mbpp.load(path, verify=False)
     assert (task.text, task.code) == ("Double a number.", "def double(n):\n    return 2 * n\n")
     assert (task.entry_point, task.split) == ("double", "prompting")
-    assert mbpp.facts(tmp_path / "mbpp.jsonl").source == "file:mbpp.jsonl"
+    facts = mbpp.facts(tmp_path / "mbpp.jsonl")
+    assert (facts.source, facts.sha256) == ("file:mbpp.jsonl", hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def test_another_sha256_is_refused(tmp_path: Path) -> None:

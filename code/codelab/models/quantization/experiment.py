@@ -20,7 +20,7 @@ from codelab.models.quantization.config import DType, Quantization, require_bits
 from codelab.models.quantization.quality import Quality
 from codelab.models.quantization.speed import Speed
 from codelab.models.source import ModelSource
-from codelab.records import DataFacts, ModelFacts, Phase, Recipe, Run, Strict, sha256_file
+from codelab.records import DataFacts, ModelFacts, Phase, Recipe, Run, Strict
 
 
 class Variant(Strict):
@@ -82,7 +82,7 @@ def run(recipe: QuantizeRecipe, run: Run) -> None:
     if recipe.quality:
         path = Path(recipe.quality.documents)
         rows = sum(1 for line in path.read_text(encoding="utf-8").splitlines() if line)
-        run.data(DataFacts(name="held-out text", source=str(path), sha256=sha256_file(path), rows=rows))
+        run.data(DataFacts.of_file("held-out text", path, rows))
     answers = []
     for number, (key, source, variant) in enumerate(recipe.jobs(), start=1):
         kept = run.work / f"{key}.json"
