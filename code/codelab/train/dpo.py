@@ -7,39 +7,29 @@ over chunks and cover every process of a continued run; the others cover the las
 covered: several devices, and pairs drawn anew from the policy while it trains.
 """
 
-import gc
-import json
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from codelab.errors import Paused
 from codelab.evaluate import engines
-from codelab.evaluate.collect import Chunk, collect, missing
-from codelab.evaluate.easy import is_one_liner
+from codelab.evaluate.collect import Chunk
 from codelab.evaluate.engines import Asker
-from codelab.evaluate.experiment import final_chunks, sandbox
-from codelab.evaluate.report import setting_name, summarise
+from codelab.evaluate.experiment import sandbox
+from codelab.evaluate.report import setting_name
 from codelab.measure import Meter
-from codelab.models.generation import Generator, Sampling
-from codelab.models.load import local_folder
-from codelab.models.source import ModelSource
+from codelab.models.generation import Sampling
 from codelab.records import Run
-from codelab.records.files import write_atomic
 from codelab.tasks import mbpp
 from codelab.tasks.mbpp import Task
 from codelab.train import candidates as made
-from codelab.train.dpo_data import Lab
-from codelab.train.dpo_recipe import DpoRecipe, Unit
+from codelab.train.arms import START, Arms, Lab, open_engine, tokenizer_of
+from codelab.train.arms_recipe import Unit
+from codelab.train.dpo_recipe import DpoRecipe
 from codelab.train.dpo_report import compare, conditions
 from codelab.train.pairs import Pair, make_pairs, table, usable
 from codelab.train.shelf import Shelf, unload
 from codelab.train.trainers import prepare
 
 RECIPE = DpoRecipe
-START, PAIRS = "start", "pairs"
+PAIRS = "pairs"
 
 
 def run(recipe: DpoRecipe, run: Run) -> None:
@@ -99,29 +89,27 @@ def drawn_chunks(recipe: DpoRecipe, tasks: Sequence[Task]) -> list[Chunk]:
     return chunks
 
 
-class _Experiment:
-    """The stages, each of which sees what of it is done."""
+class _Experiment(Arms[DpoRecipe]):
+    """The shared stages, and the pairs before them."""
 
-    def __init__(self, lab: Lab, asked: Sequence[Task]) -> None:
-        self.lab, self.asked = lab, asked
+    def __init__(self, lab: Lab[DpoRecipe], asked: Sequence[Task]) -> None:
+        super().__init__(lab, asked)
         self.drawn = Shelf(lab.run, PAIRS)
-        self.evaluated: dict[str, Shelf] = {}
-        self._one_liners = frozenset(task.task_id for task in asked if is_one_liner(task))
 
     def start(self, tasks: Sequence[Task]) -> list[Pair]:
         """Sample the start for pairs, evaluate it with the same engine, and make the pairs."""
         recipe, run = self.lab.recipe, self.lab.run
-        with _open(self.lab, START, recipe.model) as engine:
-            self._collect(engine, "sample", self.drawn, drawn_chunks(recipe, tasks))
-            self._answer(engine, START, recipe.model)
+        with open_engine(self.lab, START, recipe.model) as engine:
+            self.collect(engine, "sample", self.drawn, drawn_chunks(recipe, tasks))
+            self.answer(engine, START, recipe.model)
         self.drawn.phases()
-        self._report(START)
+        self.report(START)
         by_id = {task.task_id: task for task in tasks}
         found = made.own(self.drawn.samples_so_far(), by_id, self.lab.ask)
         with Meter(run, "mutants").phase("execute"):
             found += made.judged(tasks, recipe.mutants, recipe.seeds[0], self.lab.judge, run.work / "references.json")
         run.table("candidates", made.summary(found))
-        tokenizer = _tokenizer(recipe.model)
+        tokenizer = tokenizer_of(recipe.model)
         pairs = make_pairs(
             found,
             recipe.pairs,
@@ -138,89 +126,10 @@ class _Experiment:
 
     def train(self, unit: Unit, pairs: Sequence[Pair]) -> str:
         """The folder of a trained model; trained now unless this run has done so already."""
-        marker = self.lab.run.work / f"{unit.label}.trained"
-        if marker.exists():
-            folder = str(json.loads(marker.read_bytes()))
-            if (Path(folder) / "config.json").exists():
-                return folder
-        if self.lab.run.time_is_up(reserve=45):  # loading, the reference's log-probabilities and the first look
-            raise Paused
-        from codelab.train.dpo_loop import train_unit  # noqa: PLC0415 - needs torch
 
-        folder = train_unit(self.lab, unit, pairs)
-        write_atomic(marker, json.dumps(folder).encode())
-        return folder
+        def train() -> str:
+            from codelab.train.dpo_loop import train_unit  # noqa: PLC0415 - needs torch
 
-    def unanswered(self, name: str) -> bool:
-        """Whether a model has questions left to answer."""
-        recipe = self.lab.recipe
-        shelf = Shelf(self.lab.run, name)
-        return bool(missing(final_chunks(recipe.evaluation(recipe.model), self.asked, recipe.temperatures), shelf))
+            return train_unit(self.lab, unit, pairs)
 
-    def evaluate(self, name: str, source: str) -> None:
-        """Put the questions to a model and report its scores."""
-        with _open(self.lab, name, source) as engine:
-            self._answer(engine, name, source)
-        self._report(name)
-
-    def _answer(self, engine: "_Lazy", name: str, source: str) -> None:
-        recipe = self.lab.recipe
-        shelf = self.evaluated.setdefault(name, Shelf(self.lab.run, name))
-        chunks = final_chunks(recipe.evaluation(source), self.asked, recipe.temperatures)
-        self._collect(engine, "evaluate", shelf, chunks)
-
-    def _collect(self, engine: "_Lazy", phase: str, shelf: Shelf, chunks: Sequence[Chunk]) -> None:
-        left = missing(chunks, shelf)
-        if left:
-            loaded = engine.get(left[0].tasks[0])
-            with Meter(self.lab.run, shelf.name).phase(phase):
-                collect(left, loaded, self.lab.judge, self.lab.ask, shelf)
-
-    def _report(self, name: str) -> None:
-        recipe, shelf = self.lab.recipe, self.evaluated[name]
-        summarise(shelf, shelf.samples_so_far(), recipe.questions.split, recipe.k, self._one_liners)
-        shelf.phases()
-
-
-class _Lazy:
-    """A model in an engine that is loaded when something is left to ask, and only then."""
-
-    def __init__(self, lab: Lab, name: str, source: str) -> None:
-        self._lab, self._name, self._source = lab, name, source
-        self.loaded: Generator | None = None
-
-    def get(self, first: Task) -> Generator:
-        if self.loaded is None:
-            recipe, run = self._lab.recipe, self._lab.run
-            meter = Meter(variant=self._name)
-            with meter.phase("load"):
-                answers = recipe.evaluation(self._source).answers
-                self.loaded, facts = engines.build(answers, recipe.backend, recipe.transformers, recipe.vllm)
-            with meter.phase("warm-up"):
-                self.loaded.generate([self._lab.ask(first)], 1, Sampling(min(8, recipe.max_new_tokens)), 0)
-            run.model(facts.model_copy(update={"role": self._name}))
-            for phase in meter.phases:
-                run.phase(phase.model_copy(update={"gpu_reserved": getattr(self.loaded, "cache_bytes", None)}))
-        return self.loaded
-
-
-@contextmanager
-def _open(lab: Lab, name: str, source: str) -> Iterator[_Lazy]:
-    engine = _Lazy(lab, name, source)
-    try:
-        yield engine
-    finally:
-        if engine.loaded is not None:
-            engine.loaded.close()
-            engine.loaded = None
-        gc.collect()
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
-
-def _tokenizer(source: str) -> Any:
-    from transformers import AutoTokenizer  # noqa: PLC0415
-
-    parsed = ModelSource.parse(source)
-    return AutoTokenizer.from_pretrained(parsed.name if parsed.kind == "hub" else str(local_folder(parsed)))
+        return self.once(unit, train)

@@ -1,32 +1,18 @@
-"""What the parts of a DPO run share, and pairs of programs as rows of token ids. Needs no torch.
+"""Pairs of programs as rows of token ids. Needs no torch.
 
 Not covered: which programs are paired (``codelab.train.pairs``).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from codelab.evaluate.collect import Judge
 from codelab.evaluate.engines import Asker
-from codelab.records import Run
 from codelab.tasks import prompts
 from codelab.tasks.mbpp import Task
-from codelab.train.dpo_recipe import DpoRecipe
 from codelab.train.pairs import Pair
 
 _EMPTY = Task(0, "", "", tests=("assert True",))
-
-
-@dataclass(frozen=True)
-class Lab:
-    """A run with its recipe, all tasks by id, the prompt style and the sandbox."""
-
-    recipe: DpoRecipe
-    run: Run
-    tasks: Mapping[int, Task]
-    ask: Asker
-    judge: Judge
 
 
 def answer(program: str, ask: Asker) -> str:

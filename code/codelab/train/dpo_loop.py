@@ -19,9 +19,11 @@ from codelab.errors import Paused, UserError
 from codelab.measure import Meter
 from codelab.models.generation import encode
 from codelab.records import Phase, Run
+from codelab.train.arms import Lab
+from codelab.train.arms_recipe import Unit
 from codelab.train.callbacks import QUIET, RecordSteps, newest_checkpoint
-from codelab.train.dpo_data import Lab, encode_pairs
-from codelab.train.dpo_recipe import DpoRecipe, Unit
+from codelab.train.dpo_data import encode_pairs
+from codelab.train.dpo_recipe import DpoRecipe
 from codelab.train.pairs import Pair
 from codelab.train.save import save_model
 from codelab.train.trainers import load_policy
@@ -44,7 +46,7 @@ class TokenisedDPOTrainer(DPOTrainer):
             return super().compute_ref_log_probs(model, inputs)
 
 
-def train_unit(lab: Lab, unit: Unit, pairs: Sequence[Pair]) -> str:
+def train_unit(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair]) -> str:
     """Train one arm with one seed and save the model.
 
     Returns:
@@ -68,7 +70,7 @@ def train_unit(lab: Lab, unit: Unit, pairs: Sequence[Pair]) -> str:
             torch.cuda.empty_cache()
 
 
-def _train(lab: Lab, unit: Unit, pairs: Sequence[Pair]) -> str:
+def _train(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair]) -> str:
     recipe, run, settings, label = lab.recipe, lab.run, lab.recipe.training, unit.label
     meter = Meter(run, label)
     with meter.phase("load_policy"):  # "load" is the engine's that evaluates

@@ -1,4 +1,4 @@
-"""What a DPO run comes to: every arm against its start, paired over tasks, and over seeds.
+"""What a run with arms comes to: every arm against its start, paired over tasks, and over seeds.
 
 The two intervals answer different questions. Over tasks: would these models, whose seeds are averaged task by task,
 differ on other tasks? Over seeds: would training again differ? "better" is written only where the interval over tasks
@@ -17,12 +17,12 @@ from codelab.evaluate.paired import match, paired_difference
 from codelab.evaluate.report import GREEDY, setting_name, task_scores
 from codelab.evaluate.store import Sink
 from codelab.sandbox import Limits
-from codelab.train.dpo_recipe import DpoRecipe
+from codelab.train.arms_recipe import ArmsRecipe
 
 Rows = Sequence[Mapping[str, Any]]
 
 
-def compare(recipe: DpoRecipe, run: Sink, rows: Mapping[str, Rows], start: str) -> None:
+def compare(recipe: ArmsRecipe, run: Sink, rows: Mapping[str, Rows], start: str) -> None:
     """Write ``<arm>.<setting>.pass@k`` and its ``.difference``, each with ``.seeds`` where there are several.
 
     Args:
@@ -95,7 +95,7 @@ def _metrics(run: Sink, name: str, base: Mapping[int, float], scores: Sequence[M
         run.metric(f"{name}.difference.seeds", **asdict(across_seeds(_by_seed(base, scores))), unit="share")
 
 
-def conditions(recipe: DpoRecipe, tasks: int, ask: Asker) -> list[dict[str, Any]]:
+def conditions(recipe: ArmsRecipe, tasks: int, ask: Asker) -> list[dict[str, Any]]:
     """Under which conditions every score of the run came about, one row."""
     return [
         {

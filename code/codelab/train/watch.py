@@ -5,11 +5,12 @@ l = log policy(y_t) - log reference(y_t) summed over tokens: ``kl_k1`` is the me
 exp(-l) - 1 + l a token (Schulman 2020: unbiased too, never negative), ``kl`` the mean over sampled prefixes of the
 exact divergence of the next token's distribution, the least noisy of the three. All are nats a completion. The
 reference is loaded for each look and dropped again, so that training itself holds one model. Not covered: several
-devices.
+devices. ``seconds`` beside them is what training took until the look, looks themselves left out.
 """
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from codelab.models.transformers_generation import TransformersGenerator
 from codelab.sandbox import Sample
 from codelab.tasks import mbpp
 from codelab.tasks.mbpp import Task
-from codelab.train.dpo_data import Lab
+from codelab.train.arms import Lab
 
 _ROWS = 8  # float32 logits of a pass: rows x tokens x vocabulary x 4 bytes
 
@@ -34,6 +35,8 @@ class WatchPolicy(TrainerCallback):
         lab: the recipe says how often and how much; the run is given one row a look in ``steps.csv``.
         arm: names the rows.
         tokenizer: the policy's.
+        spent: seconds of training so far, where the trainer keeps its own account.
+        over: whether training ends here, for trainers that do not end at the last of their steps.
 
     Attributes:
         seconds: spent on looks so far.
@@ -41,8 +44,18 @@ class WatchPolicy(TrainerCallback):
         training_peak: the same between looks; what follows the last look is not in it.
     """
 
-    def __init__(self, lab: Lab, arm: str, tokenizer: Any) -> None:
+    def __init__(
+        self,
+        lab: Lab[Any],
+        arm: str,
+        tokenizer: Any,
+        *,
+        spent: Callable[[], float] | None = None,
+        over: Callable[[], bool] | None = None,
+    ) -> None:
         self.seconds, self.peak, self.training_peak = 0.0, 0, 0
+        self._spent, self._over = spent or self._elapsed, over or (lambda: False)
+        self._began, self._before = time.perf_counter(), 0.0
         self._recipe, self._run, self._judge, self._ask = lab.recipe, lab.run, lab.judge, lab.ask
         self._arm, self._tokenizer = arm, tokenizer
         recipe, watch, everything = lab.recipe, lab.recipe.watch, list(lab.tasks.values())
@@ -55,18 +68,24 @@ class WatchPolicy(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
         """The start, where the divergence is zero."""
-        if state.global_step == 0:
-            rows = self._run.steps_so_far()
-            if not any(row.get("arm") == self._arm and "kl" in row for row in rows):
-                self._look(0, more["model"])
+        looks = [row for row in self._run.steps_so_far() if row.get("arm") == self._arm and "kl" in row]
+        self._began, self._before = time.perf_counter(), max((row.get("seconds", 0.0) for row in looks), default=0.0)
+        if state.global_step == 0 and not looks:
+            self._look(0, more["model"])
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         """One look in so many steps."""
-        if state.global_step % self._recipe.watch.every == 0 or state.global_step == state.max_steps:
+        last = state.global_step == state.max_steps or self._over()
+        if last or state.global_step % self._recipe.watch.every == 0:
             self._look(state.global_step, more["model"])
+
+    def _elapsed(self) -> float:
+        """Seconds between looks, of a continued run from the last look before the kill."""
+        return self._before + time.perf_counter() - self._began - self.seconds
 
     def _look(self, step: int, model: Any) -> None:
         self.training_peak = max(self.training_peak, _peak())
+        spent = self._spent()
         began = time.perf_counter()
         training = model.training
         generator = TransformersGenerator(model, self._tokenizer, **self._recipe.transformers.model_dump())
@@ -77,7 +96,7 @@ class WatchPolicy(TrainerCallback):
         model.train(training)
         self.peak = max(self.peak, _peak())
         self.seconds += time.perf_counter() - began
-        self._run.step(arm=self._arm, step=step, **row)
+        self._run.step(arm=self._arm, step=step, seconds=round(spent, 3), **row)
         print(f"{self._arm} step={step} " + " ".join(f"{key}={value:.4g}" for key, value in row.items()), flush=True)
 
     def _divergence(self, generator: TransformersGenerator, model: Any) -> dict[str, float]:
