@@ -4,9 +4,15 @@
 PYTHON  ?= python3
 VENV    ?= .venv
 BIN     := $(VENV)/bin
-# A build of torch within the project's range; override where another index or build is wanted, for example
+# torch comes in a step of its own, and its stamp's name says which version is installed. The GPU set wants exactly this
+# version; everything else keeps a torch that is there. Override where another version, index or build is wanted:
 #   make test TORCH_INSTALL="uv pip install --torch-backend=cpu torch==2.13.0"
+ifneq ($(filter setup-gpu,$(MAKECMDGOALS)),)
+TORCH   ?= torch==2.11.0
+endif
+TORCH_VERSION := $(patsubst torch==%,%,$(filter torch==%,$(TORCH)))
 TORCH   ?= torch==2.13.0
+TORCH_STAMP := $(VENV)/.torch-$(or $(TORCH_VERSION),$(patsubst $(VENV)/.torch-%,%,$(firstword $(wildcard $(VENV)/.torch-*))),any)
 TORCH_INSTALL ?= $(BIN)/python -m pip install --quiet $(TORCH)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
@@ -64,11 +70,16 @@ $(VENV)/.book: requirements/book.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	@touch $@
 
-$(VENV)/.torch: | $(BIN)/python
-	$(BIN)/python -c 'import torch' 2>/dev/null || $(TORCH_INSTALL)
-	@touch $@
+# `any` is whatever version is there; the stamp of the version found is what remains.
+TORCH_FOUND = $(BIN)/python -c 'from importlib import metadata; print(metadata.version("torch").split("+")[0])' 2>/dev/null
+TORCH_FITS = found=$$($(TORCH_FOUND)) && case $* in any|"$$found") ;; *) false;; esac
+$(VENV)/.torch-%: | $(BIN)/python
+	$(TORCH_FITS) || $(TORCH_INSTALL)
+	@$(TORCH_FITS) || { echo "torch: $$found is installed, $* is wanted; see TORCH_INSTALL in the Makefile" >&2; exit 2; }
+	@rm -f $(VENV)/.torch $(VENV)/.torch-*
+	@touch $(VENV)/.torch-$$($(TORCH_FOUND))
 
-$(VENV)/.train: requirements/train.txt $(VENV)/.torch $(VENV)/.book
+$(VENV)/.train: requirements/train.txt $(TORCH_STAMP) $(VENV)/.book
 	$(PIP_INSTALL) -r requirements/train.txt
 	@touch $@
 
@@ -83,7 +94,6 @@ setup-dev: $(VENV)/.dev ## Tests, linters, peers for the benchmark
 setup-bench: setup-dev ## The evaluators that ours is compared with
 	$(PIP_INSTALL) -r requirements/bench.txt
 
-setup-gpu: TORCH = torch==2.11.0
 setup-gpu: $(VENV)/.train ## unsloth and vLLM, for an NVIDIA GPU with CUDA 13
 	$(PIP_INSTALL) -r requirements/gpu.txt
 
