@@ -110,6 +110,12 @@ def gpt2(folder: Path) -> Any:
     return tokenizer
 
 
+def with_special_tokens(tokenizer: Any) -> Any:
+    """Make :data:`END` and :data:`PAD` special in a foreign tokenizer, adding those that its vocabulary lacks."""
+    tokenizer.add_special_tokens([END, PAD])
+    return tokenizer
+
+
 def load(folder: Path) -> Any:
     """A saved tokenizer, as ``tokenizers.Tokenizer``.
 

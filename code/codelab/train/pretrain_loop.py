@@ -179,19 +179,25 @@ class Trainer:
         return bool(self.accelerator.reduce(up * self.accelerator.is_main_process, "sum"))
 
     def evaluate(self) -> float:
-        """Held-out loss in bits per byte of text, over the first rows of the held-out split."""
-        length = self.recipe.shape.positions
+        """Held-out loss in bits per byte of text, over the first rows of the held-out split, every one of them."""
+        length, per_pass = self.recipe.shape.positions, self.recipe.rows_per_pass
         starts = self.folder.heldout.row_starts(length)[: self.recipe.evaluate_rows]
+        if len(starts) == 0:
+            raise UserError(f"held-out tokens: fewer than one row of {length} + 1")
         mine = starts[self.accelerator.process_index :: self.accelerator.num_processes]
+        # Every process takes part in the same number of full passes; what is left over is too few rows for the graph
+        # that was compiled, and goes through the plain model.
+        full = len(starts) // (per_pass * self.accelerator.num_processes) * per_pass
+        parts = [mine[begin : begin + per_pass] for begin in range(0, full, per_pass)]
+        plain = RowLoss(self.model)
+        rest = [mine[begin : begin + per_pass] for begin in range(full, len(mine), per_pass)]
         total = torch.zeros(2, device=self.accelerator.device, dtype=torch.float64)
         with torch.no_grad():
-            for begin in range(0, len(mine) - self.recipe.rows_per_pass + 1, self.recipe.rows_per_pass):
-                rows = self.folder.heldout.rows(mine[begin : begin + self.recipe.rows_per_pass], length)
-                total[0] += self._mean_loss(torch.from_numpy(rows).to(self.accelerator.device))
-                total[1] += 1
+            for part, module in [*((part, self.loss) for part in parts), *((part, plain) for part in rest)]:
+                rows = torch.from_numpy(self.folder.heldout.rows(part, length)).to(self.accelerator.device)
+                total[0] += self._mean_loss(rows, module) * len(part)
+                total[1] += len(part)
         total = self.accelerator.reduce(total, "sum")
-        if total[1] == 0:
-            raise UserError(f"held-out tokens: fewer than {self.recipe.rows_per_pass} rows of {length}")
         nats = float(total[0] / total[1])
         return nats / math.log(2) * self.folder.heldout.tokens / self.folder.heldout.text_bytes
 
@@ -224,6 +230,8 @@ class Trainer:
         rate = self.tokens / self.seconds
         self.run.metric("heldout_bits_per_byte", bits, n=self.folder.heldout.text_bytes, unit="bits/byte")
         self.run.metric("tokens", self.tokens, unit="tokens")
+        seen = self.tokens * self.folder.train.text_bytes / self.folder.train.tokens
+        self.run.metric("text_bytes", seen, unit="bytes", method="tokens times the training text's bytes a token")
         self.run.metric("epochs", self.tokens / self.folder.train.tokens)
         self.run.metric("tokens_per_second", rate, unit="tokens/s")
         self.run.metric("devices", self.accelerator.num_processes)
@@ -246,15 +254,15 @@ class Trainer:
         return rows
 
     def _backward(self, rows: torch.Tensor) -> torch.Tensor:
-        loss = self._mean_loss(rows)
+        loss = self._mean_loss(rows, self.loss)
         (loss / self.passes).backward()
         detached: torch.Tensor = loss.detach()
         return detached
 
-    def _mean_loss(self, rows: torch.Tensor) -> torch.Tensor:
+    def _mean_loss(self, rows: torch.Tensor, module: nn.Module) -> torch.Tensor:
         # The choice of attention kernel is baked in when the graph is compiled, so it must be the same in every call.
         with self.accelerator.autocast(), sdpa_kernel(_BACKENDS[self.recipe.attention], set_priority=True):
-            loss: torch.Tensor = self.loss(rows)
+            loss: torch.Tensor = module(rows)
         return loss
 
     def _zero(self) -> None:

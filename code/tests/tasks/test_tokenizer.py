@@ -121,6 +121,26 @@ def test_the_token_folder_holds_every_document_once(trained: Any, folder: Path, 
     assert {entry["group"] for entry in meta["splits"]["train"]["files"]} == {"a", "b"}
 
 
+def test_the_first_parts_alone_and_all_of_the_held_out_text(folder: Path, corpus: Path, tmp_path: Path) -> None:
+    (corpus / "train-01.jsonl.zst").unlink()
+    with pytest.raises(UserError, match=r"train-01\.jsonl\.zst: missing, but the card names it"):
+        tokenise.tokenize(corpus, folder, tmp_path / "tokens", workers=1, report=lambda _: None)
+    meta = tokenise.tokenize(corpus, folder, tmp_path / "tokens", workers=1, parts=1, report=lambda _: None)
+    assert {name: split["documents"] for name, split in meta["splits"].items()} == {"train": 200, "heldout": 100}
+
+
+def test_a_foreign_tokenizer_gets_the_tokens_that_it_lacks(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    pieces = ["a", bpe.END]  # GPT-2 has its end token among the plain entries, and no pad token
+    rival = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, []))
+    rival.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.save(bpe.with_special_tokens(rival), tmp_path)
+    loaded = bpe.load(tmp_path)
+    assert [loaded.token_to_id(name) for name in ("a", bpe.END, bpe.PAD)] == [0, 1, 2]
+    assert loaded.encode(f"a{bpe.END}").ids == [0, 1]
+
+
 def test_no_token_file_grows_too_large_and_a_second_run_changes_nothing(
     folder: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,7 @@
 """Pretraining on a CPU with a tiny model: it learns, and a killed run continues to the same bits."""
 
+import json
+import math
 import os
 import signal
 import subprocess
@@ -106,6 +108,13 @@ def test_a_paused_run_says_so_and_the_model_loads_in_the_end(
     ((_, record),) = find_records(tmp_path / "results")
     assert record.resumed == 1
     assert record.metrics["tokens"].value == 8 * 32 * 60
+    train = json.loads((tiny_tokens / "meta.json").read_text())["splits"]["train"]
+    ratio = train["bytes"] / sum(file["tokens"] for file in train["files"])
+    assert record.metrics["text_bytes"].value == pytest.approx(8 * 32 * 60 * ratio)
+    assert [data.source for data in record.data] == [
+        f"file:{tiny_tokens.name}/meta.json",
+        f"file:{tiny_tokenizer.name}/tokenizer.json",
+    ]
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     assert model.config.vocab_size % 64 == 0
@@ -140,6 +149,32 @@ def test_two_processes_train_what_one_does(tiny_tokens: Path, tiny_tokenizer: Pa
         curves.append([float(loss) for _, loss, _ in curve(folder / "results")])
     assert len(curves[0]) == 10
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(("per_pass", "limit"), [(4, 4096), (4, 6), (1, 4096)])
+def test_the_held_out_loss_covers_every_row_whatever_a_pass_holds(
+    tiny_tokens: Path, tiny_tokenizer: Path, tmp_path: Path, per_pass: int, limit: int
+) -> None:
+    import torch
+    from torch.nn import functional
+
+    from codelab.records import open_run
+    from codelab.train.pretrain import PretrainRecipe
+    from codelab.train.pretrain_loop import Trainer
+    from codelab.train.tokens import open_tokens
+
+    path = write_recipe(tmp_path, tiny_tokens, tiny_tokenizer, rows_per_pass=per_pass, evaluate_rows=limit)
+    recipe = PretrainRecipe.model_validate(yaml.safe_load(path.read_text()))
+    folder = open_tokens(tiny_tokens)
+    trainer = Trainer(recipe, open_run(recipe, "tiny", tmp_path / "results", []), folder)
+    starts = folder.heldout.row_starts(32)[:limit]
+    assert len(starts) % 4, "the last pass must not be full, or this test says nothing"
+    rows = torch.from_numpy(folder.heldout.rows(starts, 32))
+    with torch.no_grad():
+        logits = trainer.model(rows[:, :-1]).logits
+        nats = functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten()).item()
+    expected = nats / math.log(2) * folder.heldout.tokens / folder.heldout.text_bytes
+    assert trainer.evaluate() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(

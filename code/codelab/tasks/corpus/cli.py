@@ -95,6 +95,25 @@ def train_tokenizer(
         typer.echo(f"{row['tokenizer']}, {row['texts']}: {row['characters_per_token']:.3f} characters a token")
 
 
+@app.command("gpt2-tokenizer")
+def save_gpt2_tokenizer(
+    *,
+    files: Annotated[Path, typer.Option(help="Folder with GPT-2's encoder.json and vocab.bpe.")],
+    out: Annotated[Path, typer.Option(help="Where the tokenizer goes.")] = Path("corpus/tokenizer-gpt2"),
+) -> None:
+    """Save GPT-2's own BPE, with a pad token added, in the form of the corpus's tokenizer.
+
+    The two files come with many packages; they are held against their SHA-256.
+
+    Example: codelab corpus gpt2-tokenizer --files gpt2-bpe
+    """
+    from codelab.tasks import tokenizer as bpe  # noqa: PLC0415 - keeps `codelab --help` quick
+
+    rival = bpe.with_special_tokens(bpe.gpt2(files))
+    bpe.save(rival, out)
+    typer.echo(f"{out}: {rival.get_vocab_size()} entries")
+
+
 @app.command("tokenize")
 def tokenize_corpus(
     *,
@@ -102,6 +121,9 @@ def tokenize_corpus(
     tokenizer: Annotated[Path, typer.Option(help="Folder with tokenizer.json.")] = Path("corpus/tokenizer"),
     out: Annotated[Path, typer.Option(help="Where the token files go.")] = Path("corpus/tokens"),
     workers: Annotated[int, typer.Option(min=1, help="Processes; all cores when not given.")] = os.cpu_count() or 1,
+    parts: Annotated[
+        int | None, typer.Option(min=1, help="How many of the corpus's training files; all when not given.")
+    ] = None,
 ) -> None:
     """Turn the corpus into 16-bit token files; the same command continues an interrupted run.
 
@@ -109,6 +131,6 @@ def tokenize_corpus(
     """
     from codelab.tasks.corpus.tokenise import tokenize  # noqa: PLC0415 - keeps `codelab --help` quick
 
-    meta = tokenize(corpus, tokenizer, out, workers=workers, report=typer.echo)
+    meta = tokenize(corpus, tokenizer, out, workers=workers, parts=parts, report=typer.echo)
     for name, split in meta["splits"].items():
         typer.echo(f"{name}: {split['tokens']} tokens, {split['bytes_per_token']:.3f} bytes a token")

@@ -23,7 +23,13 @@ GROUPS = ("a", "b")
 
 
 def tokenize(
-    corpus: Path, tokenizer: Path, out: Path, *, workers: int, report: Callable[[str], None] = print
+    corpus: Path,
+    tokenizer: Path,
+    out: Path,
+    *,
+    workers: int,
+    parts: int | None = None,
+    report: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Tokenise a finished corpus.
 
@@ -32,6 +38,7 @@ def tokenize(
         tokenizer: folder with ``tokenizer.json``.
         out: where the token files go.
         workers: processes.
+        parts: how many of the training files to take, the first ones; all of them by default.
         report: takes one line a corpus file.
 
     Returns:
@@ -51,7 +58,13 @@ def tokenize(
         raise UserError(f"tokenizer {tokenizer}: expected at most 65536 entries, {bpe.END} and {bpe.PAD} among them")
     out.mkdir(parents=True, exist_ok=True)
     digest = sha256_file(tokenizer / "tokenizer.json")
-    texts = [one for one in card["outputs"] if one["name"].startswith(("train-", "heldout-"))]
+    named = sorted(one["name"] for one in card["outputs"] if one["name"].startswith("train-"))[:parts]
+    texts = [one for one in card["outputs"] if one["name"] in named or one["name"].startswith("heldout-")]
+    for one in texts:
+        if not (corpus / one["name"]).is_file():
+            raise UserError(
+                f"{corpus / one['name']}: missing, but the card names it; make it with: codelab corpus build"
+            )
     jobs = [
         (corpus / one["name"], tokenizer, out, end, sha256_value([VERSION, MOST_BYTES, digest, one["sha256"]]))
         for one in texts
@@ -97,7 +110,7 @@ def _tokenize_file(job: tuple[Path, Path, Path, int, str]) -> list[dict[str, Any
     loaded.encode_special_tokens = True  # an end token spelled out in a file is text
     files = []
     for group in GROUPS:
-        writer = _Writer(out, f"{stem}-{group}", group)
+        writer = TokenWriter(out, f"{stem}-{group}", group)
         batch: list[str] = []
         for row in read_rows(path):
             if row["group"] == group:
@@ -111,7 +124,7 @@ def _tokenize_file(job: tuple[Path, Path, Path, int, str]) -> list[dict[str, Any
     return files
 
 
-class _Writer:
+class TokenWriter:
     """Collects documents and writes a file whenever the next one would make it too large."""
 
     def __init__(self, out: Path, stem: str, group: str) -> None:
@@ -121,6 +134,7 @@ class _Writer:
         self._files: list[dict[str, Any]] = []
 
     def add(self, tokenizer: Any, texts: list[str], end: int) -> None:
+        """Add documents, an end token after each."""
         for text, one in zip(texts, tokenizer.encode_batch_fast(texts, add_special_tokens=False), strict=True):
             ids = np.asarray([*one.ids, end], dtype="<u2")
             if 2 * (self._tokens + len(ids)) > MOST_BYTES:
@@ -130,6 +144,7 @@ class _Writer:
             self._bytes += len(text.encode())
 
     def close(self) -> list[dict[str, Any]]:
+        """Write what is left; returns the facts of all files."""
         self._flush()
         return self._files
 
