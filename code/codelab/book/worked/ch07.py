@@ -79,6 +79,45 @@ def speed_bars(run: Facts, length: int) -> "pd.DataFrame":
     return frame
 
 
+def by_cell(run: Facts, length: int | None = None) -> list[dict[str, float]]:
+    """Tokens a second by variant, one mapping a timed cell; of one prompt length where it is given."""
+    found: dict[tuple[int, int], dict[str, float]] = {}
+    for row in _rows(run.frame("speed")):
+        if length in (None, row["prompt_tokens"]):
+            found.setdefault((row["batch"], row["prompt_tokens"]), {})[row["key"]] = row["tokens_per_second"]
+    return list(found.values())
+
+
+def by_batch(run: Facts, length: int) -> list[dict[str, float]]:
+    """Tokens a second by batch size (``b8``) for one prompt length, one mapping a variant."""
+    found: dict[str, dict[str, float]] = {}
+    for row in _rows(run.frame("speed")):
+        if row["prompt_tokens"] == length:
+            found.setdefault(row["key"], {})[f"b{row['batch']}"] = row["tokens_per_second"]
+    return list(found.values())
+
+
+def slowest_repeats(run: Facts) -> list[float]:
+    """The slowest repeat of each timed cell, over the cell's median."""
+    return [row["tokens_per_second_min"] / row["tokens_per_second"] for row in _rows(run.frame("speed"))]
+
+
+def spread(run: Facts) -> tuple[float, float]:
+    """Largest ratio between the repeats of one timed cell, and between the variants' medians in one."""
+    repeats = [row["tokens_per_second_max"] / row["tokens_per_second_min"] for row in _rows(run.frame("speed"))]
+    return max(repeats), max(max(cell.values()) / min(cell.values()) for cell in by_cell(run))
+
+
+def measured(run: Facts, column: str) -> dict[str, float]:
+    """One quantity of the timed variants, by variant: ``gpu_device_peak``, say."""
+    return {row["key"]: float(row[column]) for row in _rows(timed(run))}
+
+
+def divergence(run: Facts, domain: str = "all") -> dict[str, float]:
+    """Mean divergence from the full model, by variant."""
+    return {row["key"]: float(row["kl"]) for row in quality(run, domain)}
+
+
 def quality(run: Facts, domain: str = "all") -> list[dict[str, Any]]:
     """A row a variant other than the full model: divergence, perplexity ratio and agreement, with intervals."""
     rows = []
@@ -104,6 +143,12 @@ def agreement(run: Facts, keys: Sequence[str], column: str = "prefix") -> "pd.Da
     frame["name"] = frame["key"].map(name)
     frame["share"] = frame[column]
     return frame
+
+
+def identical(run: Facts) -> dict[str, float]:
+    """Share of continuations still identical, averaged over positions, by variant."""
+    frame = run.frame("agreement")
+    return {str(key): float(value) for key, value in frame.groupby("key")["prefix"].mean().items()}
 
 
 def side_by_side(run: Facts, keys: Sequence[str] = ("fp16", "int8-t6", "nf4")) -> list[dict[str, Any]]:

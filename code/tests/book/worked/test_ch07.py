@@ -18,7 +18,8 @@ def _variant(key: str, weights: int, timed: bool = True) -> dict[str, Any]:
 
 
 def _speed(key: str, batch: int, length: int, rate: float) -> dict[str, Any]:
-    return {"key": key, "batch": batch, "prompt_tokens": length, "tokens_per_second": rate, "first_token": 1 / rate}
+    return {"key": key, "batch": batch, "prompt_tokens": length, "tokens_per_second": rate, "first_token": 1 / rate,
+            "tokens_per_second_min": rate / (1 + batch), "tokens_per_second_max": 2 * rate}  # fmt: skip
 
 
 ASKED = {"quality": {"prompts": [{"name": "p", "text": "1. one\n# two"}]}}
@@ -80,3 +81,18 @@ def test_scaling_rows_carry_model_and_both_ends(run: Facts) -> None:
     row = ch07.sizes(run)[0]
     assert (row["one"], row["many"]) == (pytest.approx(42), pytest.approx(592))
     assert ch07.name("llama-8b.nf4") == "4-bit nf4"
+
+
+def test_what_claims_read_is_by_cell_and_by_variant(run: Facts) -> None:
+    assert ch07.by_cell(run, 32) == [{"fp16": 42, "int8-t6": 37}, {"fp16": 112, "int8-t6": 72}]
+    assert len(ch07.by_cell(run)) == 4
+    assert ch07.by_batch(run, 32) == [{"b1": 42, "b8": 112}, {"b1": 37, "b8": 72}]
+    assert ch07.measured(run, "gpu_peak") == {"fp16": 6_000_000, "int8-t6": 4_000_000}
+    assert ch07.divergence(run, "code") == {"int8-t6": 0.1}
+    assert ch07.identical(run) == {"fp16": 0.75, "int8-t6": 0.75}
+
+
+def test_repeats_are_held_against_their_own_cell(run: Facts) -> None:
+    assert sorted(ch07.slowest_repeats(run)) == pytest.approx([1 / 9] * 4 + [1 / 2] * 4)
+    repeats, variants = ch07.spread(run)
+    assert (repeats, variants) == (pytest.approx(18), pytest.approx(112 / 72))
