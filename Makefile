@@ -18,13 +18,13 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help book book-quarto book-pandoc preview figures check test lint types bench lock \
+.PHONY: help book book-quarto book-pandoc submission preview figures check test lint types bench lock \
         setup-book setup-dev setup-train setup-gpu setup-quarto setup-bench clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-book: setup-book ## HTML, PDF (and Word, with Quarto) into _book/
+book: setup-book ## HTML, PDF, Word and notebooks into _book/
 	$(BIN)/codelab book build
 
 book-quarto: setup-book ## The book with Quarto, which must be on PATH
@@ -32,6 +32,9 @@ book-quarto: setup-book ## The book with Quarto, which must be on PATH
 
 book-pandoc: setup-book ## The book without Quarto, even where Quarto is there
 	$(BIN)/codelab book build --renderer pandoc
+
+submission: setup-book ## What is handed in: essays, notebooks, the whole exam and a zip of them, into submission/
+	$(BIN)/codelab book submission
 
 preview: setup-book ## quarto preview while writing
 	QUARTO_PYTHON=$(BIN)/python quarto preview

@@ -14,11 +14,14 @@ from pathlib import Path
 
 from codelab.book.freshness import stale, stamp, thaw
 from codelab.book.inspect import inspect_html, inspect_pdf
+from codelab.book.inspect_notebook import inspect_notebook
 from codelab.book.inspect_word import inspect_word
+from codelab.book.notebook import name
 from codelab.book.project import Book
 from codelab.errors import UserError
 
 OUTPUT = "_book"
+DOWNLOADS = "downloads"  # notebooks, beside the pages
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _WARNING = re.compile(r"^.*(?:\bWARN(?:ING)?\b:|\[WARNING\]|Unable to resolve|not found in).*$", re.MULTILINE)
 # Said by every kernel start, about a socket on this machine.
@@ -44,7 +47,7 @@ def refuse_stale(book: Book) -> None:
 
 
 def build_pandoc(book: Book, *, allow_stale: bool = False) -> Path:
-    """Write HTML and PDF with the second renderer.
+    """Write HTML, PDF and Word with the second renderer.
 
     Returns:
         The output folder, replaced as a whole.
@@ -54,6 +57,7 @@ def build_pandoc(book: Book, *, allow_stale: bool = False) -> Path:
     """
     from codelab.book.render.html import write_html  # noqa: PLC0415 - drags in Pandoc and Typst
     from codelab.book.render.pdf import write_pdf  # noqa: PLC0415
+    from codelab.book.render.word import write_word  # noqa: PLC0415
 
     if not allow_stale:
         refuse_stale(book)
@@ -63,6 +67,7 @@ def build_pandoc(book: Book, *, allow_stale: bool = False) -> Path:
         fresh.mkdir()
         write_html(book, fresh)
         write_pdf(book, fresh / f"{book.stem}.pdf")
+        write_word(book, fresh / f"{book.stem}.docx")
         shutil.rmtree(output, ignore_errors=True)
         fresh.rename(output)
     return output
@@ -104,14 +109,18 @@ def build_quarto(book: Book) -> Path:
 
 
 def look(book: Book, output: Path) -> list[str]:
-    """Faults of the finished output; the PDF is read where pypdf is installed, the Word file where one was made."""
+    """Faults of the finished output, as ``codelab book build`` writes it; the PDF is read where pypdf is installed."""
     faults = inspect_html(book, output)
     if find_spec("pypdf"):
         faults += inspect_pdf(book, output / f"{book.stem}.pdf")
     elif not (output / f"{book.stem}.pdf").is_file():
         faults.append(f"{book.stem}.pdf: missing")
-    word = output / f"{book.stem}.docx"
-    return faults + (inspect_word(book, word) if word.exists() else [])
+    if "docx" in book.formats:
+        faults += inspect_word(book, output / f"{book.stem}.docx")
+    notebooks = (book.settings.get("submission") or {}).get("notebooks")
+    for chapter in book.questions("notebooks") if notebooks else ():
+        faults += inspect_notebook(book, chapter, output / DOWNLOADS / name(chapter))
+    return faults
 
 
 def _file(book: Book, extension: str) -> str:

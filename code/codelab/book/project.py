@@ -7,6 +7,7 @@ and included metadata files.
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -132,10 +133,59 @@ class Book:
     root: Path
     settings: dict[str, Any] = field(repr=False)
     chapters: tuple[Chapter, ...]
+    whole: "Book | None" = None  # where this is an extract: the book that it is taken from
+
+    def extract(self, chapters: Iterable[Chapter], title: str, stem: str) -> "Book":
+        """Some chapters as a document of their own: numbered and cited as in the whole book.
+
+        Args:
+            chapters: what to keep, in the book's order.
+            title: the document's title; it has no subtitle.
+            stem: its file name without suffix.
+        """
+        named = {"title": title, "subtitle": "", "output-file": stem}
+        settings = self.settings | {"book": self.settings["book"] | named}
+        return Book(self.root, settings, tuple(chapters), self.whole or self)
+
+    def questions(self, kind: str) -> tuple[Chapter, ...]:
+        """The chapters that ``submission: essays:`` or ``notebooks:`` of ``_quarto.yml`` lists by number.
+
+        Raises:
+            UserError: the list is not there, or names a number that no chapter has.
+        """
+        wanted = (self.settings.get("submission") or {}).get(kind)
+        if not isinstance(wanted, list) or not wanted:
+            raise UserError(f"_quarto.yml: submission.{kind}: expected a list of chapter numbers, such as [1, 2]")
+        numbered = {chapter.number: chapter for chapter in self.chapters if not chapter.appendix}
+        if absent := [str(number) for number in wanted if str(number) not in numbered]:
+            raise UserError(f"_quarto.yml: submission.{kind}: no chapter has the number {', '.join(absent)}")
+        return tuple(numbered[str(number)] for number in wanted)
+
+    @property
+    def author(self) -> str:
+        """The author's name, from its one setting.
+
+        Raises:
+            UserError: it is missing or empty.
+        """
+        name = self.of("author").strip()
+        if not name:
+            raise UserError("_quarto.yml: book.author: missing; every file that is handed in bears the author's name")
+        return name
+
+    @property
+    def repository(self) -> str:
+        """Address of the public repository without a slash at its end (``book.repo-url``), or empty."""
+        return self.of("repo-url").rstrip("/")
+
+    @property
+    def branch(self) -> str:
+        """The branch that links into the repository name (``book.repo-branch``)."""
+        return self.of("repo-branch", "main")
 
     def of(self, key: str, default: str = "") -> str:
         """A value of the ``book`` section as text."""
-        value = self.settings.get("book", {}).get(key, default)
+        value = self.settings.get("book", {}).get(key) or default
         if isinstance(value, list):
             return ", ".join(str(item.get("name", item) if isinstance(item, dict) else item) for item in value)
         return str(value.get("name", "") if isinstance(value, dict) else value)

@@ -12,6 +12,7 @@ import typer
 
 from codelab.cli.app import app
 from codelab.errors import UserError
+from codelab.records import sha256_file
 
 if TYPE_CHECKING:
     from codelab.book.project import Book
@@ -49,16 +50,18 @@ def build(
     renderer: Annotated[Renderer, typer.Option(help="auto takes Quarto where it is installed.")] = Renderer.auto,
     allow_stale: Annotated[bool, typer.Option("--allow-stale", help="Pandoc only: render stale output too.")] = False,
 ) -> None:
-    """Write the book into _book/: HTML and PDF, with Quarto also Word, and look at what came out.
+    """Write the book into _book/: HTML, PDF, Word and notebooks, and look at what came out.
 
     Example: codelab book build --renderer pandoc
     """
     from codelab.book.build import build_pandoc, build_quarto, find_quarto, look  # noqa: PLC0415
+    from codelab.book.downloads import add_notebooks  # noqa: PLC0415
 
     book, began = _book(), time.monotonic()
     if renderer is Renderer.auto:
         renderer = Renderer.quarto if find_quarto() else Renderer.pandoc
     output = build_quarto(book) if renderer is Renderer.quarto else build_pandoc(book, allow_stale=allow_stale)
+    add_notebooks(book, output)
     seconds = time.monotonic() - began
     _report(look(book, output), f"{output / 'index.html'} ({renderer.value}, {seconds:.1f} s)")
 
@@ -70,6 +73,25 @@ def render() -> None:
     Example: codelab book render
     """
     build(Renderer.pandoc)
+
+
+@book_app.command("submission")
+def submission(
+    allow_stale: Annotated[bool, typer.Option("--allow-stale", help="Take stale frozen chapters too.")] = False,
+) -> None:
+    """Write submission/: essays as PDF and Word file, executed notebooks, the whole exam, and a zip of it all.
+
+    The same book gives the same bytes, with Quarto and without.
+
+    Example: codelab book submission
+    """
+    from codelab.book import submission as made  # noqa: PLC0415
+
+    book = _book()
+    folder = made.build_submission(book, allow_stale=allow_stale)
+    for name in (*made.files(book), made.ARCHIVE):
+        typer.echo(f"{sha256_file(folder / name)}  {folder.name}/{name}")
+    _report(made.look(book, folder), f"{folder / made.ARCHIVE}: complete")
 
 
 @book_app.command("stamp")

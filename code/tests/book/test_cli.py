@@ -65,7 +65,16 @@ def test_figures_and_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [["check"], ["figures"], ["runs"], ["book", "build"], ["book", "stamp"], ["book", "inspect"]]
+    "verb",
+    [
+        ["check"],
+        ["figures"],
+        ["runs"],
+        ["book", "build"],
+        ["book", "stamp"],
+        ["book", "inspect"],
+        ["book", "submission"],
+    ],
 )
 def test_help_has_an_example(verb: list[str]) -> None:
     done = runner.invoke(app, [*verb, "--help"])

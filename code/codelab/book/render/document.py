@@ -6,6 +6,7 @@ cells and their outputs. Not covered: sub-figures, tabsets, includes, conditiona
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,28 +21,58 @@ from codelab.errors import UserError
 _REFERENCE = re.compile(rf"(?:{'|'.join(KINDS)})-")
 
 
+@dataclass
+class _Links:
+    """Where references lead, which chapters are written (the others are named, not linked), and what leads nowhere."""
+
+    targets: dict[str, Target]
+    inside: set[str]
+    broken: list[str] = field(default_factory=list)
+
+
 def build(book: Book, writer: Writer) -> list[Page]:
-    """Parse, number, resolve and cite all chapters.
+    """Parse, number, resolve and cite all chapters; of an extract, only its own are returned.
+
+    An extract keeps the numbers of the whole book; references to chapters outside it stay as text, and its list of
+    references holds what it cites.
 
     Raises:
         UserError: a chapter is not frozen, or a reference or citation leads nowhere.
     """
     header = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-    texts = [header.sub("", chapter.frozen(writer.extension)) for chapter in book.chapters]
+    whole = (book.whole or book).chapters
+    texts = [header.sub("", chapter.frozen(writer.extension)) for chapter in whole]
     with ThreadPoolExecutor() as pool:
-        pages = [Page(*pair) for pair in zip(book.chapters, pool.map(read, texts), strict=True)]
+        pages = [Page(*pair) for pair in zip(whole, pool.map(read, texts), strict=True)]
     targets: dict[str, Target] = {}
     for page in pages:
         number(page, writer, targets)
-    broken: list[str] = []
+    links = _Links(targets, {chapter.path for chapter in book.chapters})
     for page in pages:
-        page.blocks = walk(page.blocks, partial(_resolve, page, writer, targets, broken))
-    if broken:
-        raise UserError(f"cross-references that lead nowhere: {'; '.join(broken)}")
-    return _cite(book, pages)
+        page.blocks = walk(page.blocks, partial(_resolve, page, writer, links))
+    if links.broken:
+        raise UserError(f"cross-references that lead nowhere: {'; '.join(links.broken)}")
+    cited = _cite(book, pages)
+    return cited if book.whole is None else _only(book, cited)
 
 
-def _resolve(page: Page, writer: Writer, targets: dict[str, Target], broken: list[str], element: Any) -> Any:
+def _only(book: Book, pages: list[Page]) -> list[Page]:
+    """The pages of an extract, and of the references those that it cites."""
+    kept = [page for page in pages if page.chapter in book.chapters]
+    wanted = {f"ref-{key}" for page in kept for key in citation_keys(page)}
+    for block in (block for page in kept for block in page.blocks):
+        if isinstance(block, pf.Div) and block.identifier == "refs":
+            block.content = [entry for entry in block.content if entry.identifier in wanted]
+    return kept
+
+
+def citation_keys(page: Page) -> set[str]:
+    """Keys of everything that a page cites."""
+    cites = [part for block in page.blocks for part in parts(block) if isinstance(part, pf.Cite)]
+    return {citation.id for cite in cites for citation in cite.citations}
+
+
+def _resolve(page: Page, writer: Writer, known: _Links, element: Any) -> Any:
     if not isinstance(element, pf.Cite):
         return None
     ours = [citation.id for citation in element.citations if _REFERENCE.match(citation.id)]
@@ -49,12 +80,14 @@ def _resolve(page: Page, writer: Writer, targets: dict[str, Target], broken: lis
         return None
     links: list[Any] = []
     for name in ours:
-        if name not in targets:
-            broken.append(f"@{name} in {page.chapter.path}")
+        if name not in known.targets:
+            known.broken.append(f"@{name} in {page.chapter.path}")
             continue
-        text, there = targets[name]
+        text, there = known.targets[name]
         links += [pf.Str(","), pf.Space()] if links else []
-        links.append(pf.Link(pf.Str(text), url=writer.target(name, page, there), classes=["xref"]))
+        shown = pf.Str(text)
+        linked = there.chapter.path in known.inside
+        links.append(pf.Link(shown, url=writer.target(name, page, there), classes=["xref"]) if linked else shown)
     # Pandoc reads `@eq-a [@paper]` as one citation of two things.
     others = [citation for citation in element.citations if citation.id not in ours]
     return [*links, pf.Space(), pf.Cite(citations=others)] if others else links

@@ -131,7 +131,8 @@ def _fields(book: Book, pages: list[Page], place: int, body: str) -> dict[str, s
             arrow = ("←\N{NO-BREAK SPACE}{}", "{}\N{NO-BREAK SPACE}→")[name == "next"].format(_name(pages[other]))
             address = relative(pages[other].chapter.page, here)
             neighbours[name] = f'<a class="{name}" rel="{name[:4]}" href="{address}">{arrow}</a>'
-    pdf = f'<a href="{relative(book.stem + ".pdf", here)}">PDF</a>'
+    kinds = {"PDF": "pdf", "Word": "docx"}
+    links = [f'<a href="{relative(f"{book.stem}.{suffix}", here)}">{what}</a>' for what, suffix in kinds.items()]
     front = ""
     if place == 0:
         line = " · ".join(html.escape(book.of(key)) for key in ("author", "date") if book.of(key))
@@ -146,7 +147,7 @@ def _fields(book: Book, pages: list[Page], place: int, body: str) -> dict[str, s
         "book_title": html.escape(book.title),
         "up": relative("", here),
         "navigation": _navigation(pages, place),
-        "downloads": f"Download: {pdf}",
+        "downloads": f"Download: {' · '.join(links)}",
         "kicker": f'<p class="kicker">{html.escape(chapter.label)}</p>' if chapter.number else "",
         "identifier": chapter.identifier or "top",
         "title": title,

@@ -62,6 +62,10 @@ class Writer(ABC):
         """Blocks for the code of a cell."""
         return [code]
 
+    def cell(self, blocks: list[Any]) -> list[Any]:
+        """Blocks for an executed cell: its code as :meth:`fold` left it, and its outputs."""
+        return blocks
+
     def finish(self, element: Any, notes: list[Any]) -> Any:
         """A last change to figures and tables, captions in place; None for no change.
 

@@ -88,7 +88,9 @@ def number(page: Page, writer: Writer, targets: dict[str, Target]) -> None:
         if "cell" in element.classes:
             element.identifier = ""
             element.attributes.clear()
-            return [part for child in element.content for part in (writer.fold(child) if _is_code(child) else [child])]
+            return writer.cell(
+                [part for child in element.content for part in (writer.fold(child) if _is_code(child) else [child])]
+            )
         return None
 
     page.blocks = walk(walk(page.blocks, partial(_prepare, page)), action)

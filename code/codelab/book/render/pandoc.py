@@ -72,3 +72,14 @@ def convert(blocks: list[Any], to: str, *options: str) -> str:
 def plain(content: list[Any]) -> str:
     """Inlines as text, without markup."""
     return " ".join(pf.stringify(pf.Plain(*content)).split())
+
+
+def without_file_links(blocks: list[Any]) -> list[Any]:
+    """Links to other files of the repository lead nowhere from a PDF or a Word file: their text stays."""
+
+    def action(element: Any) -> Any:
+        if isinstance(element, pf.Link) and "://" not in element.url and element.url[:1] != "#":
+            return list(element.content)
+        return None
+
+    return walk(blocks, action)

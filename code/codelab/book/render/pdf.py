@@ -17,7 +17,7 @@ from codelab.book.project import Book
 from codelab.book.render.document import build
 from codelab.book.render.model import Page, Writer, picture_file
 from codelab.book.render.number import KINDS
-from codelab.book.render.pandoc import convert, parts, walk
+from codelab.book.render.pandoc import convert, parts, without_file_links
 from codelab.errors import UserError
 
 TEMPLATE = "assets/typst/typst-template.typ"
@@ -90,7 +90,7 @@ def write_pdf(book: Book, target: Path) -> None:
         part = chapter.part
         classes = [] if chapter.number else ["unnumbered"]
         blocks.append(pf.Header(*page.title, level=1, identifier=chapter.identifier, classes=classes))
-        blocks += _without_file_links(page.blocks)
+        blocks += without_file_links(page.blocks)
     body = convert(blocks, "typst-citations", "--syntax-highlighting=idiomatic")
     try:
         source = (_head(book) + body).encode()
@@ -127,14 +127,3 @@ def _kind(name: str) -> str:
 
 def _raw(text: str) -> Any:
     return pf.RawBlock(text, format="typst")
-
-
-def _without_file_links(blocks: list[Any]) -> list[Any]:
-    """Links to other files of the repository lead nowhere from a PDF: their text stays."""
-
-    def action(element: Any) -> Any:
-        if isinstance(element, pf.Link) and "://" not in element.url and element.url[:1] != "#":
-            return list(element.content)
-        return None
-
-    return walk(blocks, action)
