@@ -19,6 +19,7 @@ KINDS: dict[str, str] = {
     "corpus": "codelab.tasks.corpus.experiment",
     "quantize": "codelab.models.quantization.experiment",
     "dpo": "codelab.train.dpo",
+    "grpo": "codelab.train.grpo",
     "evaluate": "codelab.evaluate.experiment",
     "pretrain": "codelab.train.pretrain",
     "sft": "codelab.train.sft",

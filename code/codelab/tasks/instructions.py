@@ -2,7 +2,7 @@
 
 A pair is a docstring's first paragraph and the function it belongs to, taken from the corpus by
 ``codelab corpus build``; self-contained ones use only arguments, locals, builtins and the standard library. Not
-covered: making the pairs, and tests for them (``codelab.train.pairs`` derives some by running the code).
+covered: making the pairs, and turning their examples into tests (``codelab.tasks.enlarged``).
 """
 
 import io
@@ -24,19 +24,24 @@ class Instruction:
         code: a function that does it, with the imports it needs.
         entry_point: the function's name.
         source: repository and path it came from.
+        examples: ``assert`` lines made of the docstring's own examples; never run.
     """
 
     text: str
     code: str
     entry_point: str
     source: str
+    examples: tuple[str, ...] = ()
+
+
+_TEXTS = ("text", "code", "entry_point", "source")
 
 
 def load(path: str | Path, *, limit: int | None = None) -> list[Instruction]:
     """Read pairs from ``jsonl.zst``, in file order.
 
     Args:
-        path: the file; each row has ``text``, ``code``, ``entry_point`` and ``source``.
+        path: the file; each row has ``text``, ``code``, ``entry_point`` and ``source``, perhaps ``examples``.
         limit: stop after this many.
 
     Raises:
@@ -50,10 +55,11 @@ def load(path: str | Path, *, limit: int | None = None) -> list[Instruction]:
                 if limit is not None and len(pairs) >= limit:
                     break
                 row = json.loads(line)
-                absent = [name for name in Instruction.__dataclass_fields__ if not isinstance(row.get(name), str)]
+                absent = [name for name in _TEXTS if not isinstance(row.get(name), str)]
                 if absent:
                     raise UserError(f"{path}, line {number}: {absent[0]}: expected a string")
-                pairs.append(Instruction(*(row[name] for name in Instruction.__dataclass_fields__)))
+                text, code, entry_point, source = (row[name] for name in _TEXTS)
+                pairs.append(Instruction(text, code, entry_point, source, tuple(row.get("examples", ()))))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); make it with: codelab corpus build") from error
     except (zstandard.ZstdError, json.JSONDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Runs one DPO recipe in a process of its own that a test may kill.
+"""Runs one recipe in a process of its own that a test may kill.
 
 Usage: python dpo_child.py RECIPE RESULTS DATA
 """

@@ -1,0 +1,117 @@
+"""trl's ``GRPOTrainer`` on prompts that are tokenised already, with true positions and tighter batches.
+
+What trl 1.14.2 does and this changes: prompts are padded on the left, and the log-probabilities of training are
+computed without position ids. A model with learned absolute positions (GPT-2) then sees each token at another place
+than when it wrote it; rotary positions are relative and do not mind. :func:`true_positions` gives every forward pass
+the positions that generation used. Each pass is also cut to its own longest prompt and completion, which changes no
+value but saves the padding of the whole batch. Not covered: the advantages and the loss, which are trl's.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+from trl import GRPOTrainer
+
+from codelab.train.clock import Clock
+from codelab.train.watch import divergences
+
+_PASS = 8  # float32 logits of a pass: rows x tokens x vocabulary x 4 bytes, for two models
+
+
+class TokenisedGRPOTrainer(GRPOTrainer):
+    """Takes keys for prompts, and tells a clock what sampling took.
+
+    Set :attr:`prompt_ids` (token ids by key) and :attr:`clock` before training.
+    """
+
+    prompt_ids: Mapping[str, Sequence[int]]
+    clock: Clock
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return [list(self.prompt_ids[key]) for key in prompts], None, {}
+
+    def _generate_single_turn(self, *args: Any, **more: Any) -> Any:
+        with self.clock.part("sampling"):
+            return super()._generate_single_turn(*args, **more)
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        return tight(super()._prepare_inputs(generation_batch))
+
+
+def tight(inputs: dict[str, Any]) -> dict[str, Any]:
+    """A pass without the columns that are padding in all of its rows.
+
+    Args:
+        inputs: ``prompt_ids`` and ``prompt_mask`` padded on the left, ``completion_ids`` and ``completion_mask`` on the
+            right, shapes (rows, tokens); further tensors of the completion's shape are cut with it.
+    """
+    cut = dict(inputs)
+    first = int(inputs["prompt_mask"].any(dim=0).int().argmax())
+    for name in ("prompt_ids", "prompt_mask"):
+        cut[name] = inputs[name][:, first:]
+    shape = tuple(inputs["completion_mask"].shape)
+    used = inputs["completion_mask"].any(dim=0).nonzero()
+    width = int(used.max()) + 1 if used.numel() else 1  # all masked: one column, for shapes that trl can work on
+    for name, value in inputs.items():
+        if isinstance(value, torch.Tensor) and tuple(value.shape) == shape and not name.startswith("prompt"):
+            cut[name] = value[:, :width]
+    return cut
+
+
+def true_positions(model: Any) -> Any:
+    """Give every forward pass of a model that gets a mask and no positions the positions without padding.
+
+    Returns:
+        A handle; its ``remove`` takes the hook off again.
+    """
+
+    def add(_: Any, args: tuple[Any, ...], more: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        mask = more.get("attention_mask")
+        if mask is None or mask.dim() != 2 or more.get("position_ids") is not None or more.get("past_key_values"):
+            return None
+        return args, more | {"position_ids": (mask.long().cumsum(-1) - 1).clamp(min=0)}
+
+    return model.register_forward_pre_hook(add, with_kwargs=True)
+
+
+class Divergence:
+    """Measures the divergence from the start on the first rows of each batch, in every arm alike.
+
+    Args:
+        trainer: holds the policy.
+        reference: the start, on the policy's device.
+        prompt_ids: token ids by key.
+        tokenizer: names the end token.
+        rows: completions a step.
+    """
+
+    def __init__(
+        self,
+        trainer: Any,
+        reference: Any,
+        prompt_ids: Mapping[str, Sequence[int]],
+        tokenizer: PreTrainedTokenizerBase,
+        rows: int,
+    ) -> None:
+        self._trainer, self._reference, self._prompt_ids = trainer, reference, prompt_ids
+        self._end, self._rows = tokenizer.eos_token_id, rows
+
+    def __call__(self, prompts: Sequence[str], completion_ids: Sequence[Sequence[int]]) -> dict[str, float]:
+        """Divergence in nats a token, of evenly spread completions: by k3, by k1, and exact for the next token."""
+        count = min(self._rows, len(prompts))
+        chosen = [i * len(prompts) // count for i in range(count)]
+        rows = [(list(self._prompt_ids[prompts[i]]), list(completion_ids[i])) for i in chosen if completion_ids[i]]
+        rows.sort(key=lambda row: len(row[0]) + len(row[1]))
+        model = self._trainer.accelerator.unwrap_model(self._trainer.model)
+        training = model.training
+        model.eval()
+        sums: list[tuple[float, float, float]] = []
+        with torch.no_grad(), self._trainer.accelerator.autocast():
+            for start in range(0, len(rows), _PASS):
+                sums += divergences(model, self._reference, rows[start : start + _PASS])
+        model.train(training)
+        tokens = max(1, sum(len(tail) for _, tail in rows))
+        k1, k3, full = (sum(one[i] for one in sums) / tokens for i in range(3))
+        return {"kl_token_k1": k1, "kl_token": k3, "kl_token_exact": full}
