@@ -192,6 +192,19 @@ def curves(
     return _figure(axes)
 
 
+def panels(count: int = 2, height: float = 2.8) -> "list[Axes]":
+    """Axes side by side in one new figure, for quantities with scales of their own; pass each as ``axes``.
+
+    Args:
+        count: how many.
+        height: of the figure, in inches.
+    """
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    _, axes = plt.subplots(1, count, figsize=(WIDTH, height), squeeze=False, layout="constrained")
+    return list(axes[0])
+
+
 def _new(height: float) -> "Axes":
     import matplotlib.pyplot as plt  # noqa: PLC0415
 

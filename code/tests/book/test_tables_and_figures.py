@@ -85,3 +85,12 @@ def test_curves_draw_every_seed_and_the_mean() -> None:
     drawn = [list(line.get_ydata()) for line in axes.lines if len(line.get_xdata())]
     assert [3.0, 2.0] in drawn
     assert [2.0, 1.0] in drawn
+
+
+def test_panels_have_scales_of_their_own() -> None:
+    left, right = figures.panels(2)
+    frame = pd.DataFrame({"x": [0, 1], "nats": [4.0, 3.0], "bits": [1.2, 1.1]})
+    whole = figures.curves(frame, "x", "nats", xlabel="Step", ylabel="Nats", axes=left)
+    assert figures.curves(frame, "x", "bits", xlabel="Step", ylabel="Bits", axes=right) is whole
+    assert left.get_ylim() != right.get_ylim()
+    assert [axes.get_ylabel() for axes in whole.axes] == ["Nats", "Bits"]

@@ -4,10 +4,12 @@ Nothing is computed here but selection, order and names: scores and intervals ar
 evaluation (``codelab.evaluate``).
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
 from codelab.book.formats import Markdown
+from codelab.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +22,7 @@ CLASSES = {
     "syntax": "syntax error",
     "timeout": "time limit",
     "killed": "killed",
+    "prompt_too_long": "prompt too long",
     "sandbox_error": "sandbox fault",
 }
 CONDITIONS = {
@@ -101,18 +104,54 @@ def measures(run: Facts) -> list[dict[str, Any]]:
     ]
 
 
+RULE = "the greedy completion with the lowest task id in its class"
+
+
 def example(run: Facts, failure: str, split: str = "test") -> Markdown:
-    """The greedy completion with the lowest task id in a class, as a code block under one line that names the task."""
+    """The greedy completion with the lowest task id in a class, as a code block under one line that names the task.
+
+    Raises:
+        UserError: no greedy completion is in the class.
+    """
     rows = [
         row
         for row in run.samples()
         if row["split"] == split and row["setting"] == "greedy" and row["failure"] == failure
     ]
-    row = min(rows, key=lambda row: row["task_id"])
+    if not rows:
+        raise UserError(f"{run.folder}: no greedy completion of class {failure!r} on the {split} split")
+    return _shown(min(rows, key=lambda row: int(row["task_id"])))
+
+
+def examples(run: Facts, split: str = "test", most_lines: int = 18) -> Markdown:
+    """One greedy completion of every class that has one, passes first, chosen by :data:`RULE`, which is printed too.
+
+    Args:
+        run: an evaluation.
+        split: the split of MBPP.
+        most_lines: longer completions are cut after so many lines, and say so.
+    """
+    first: dict[str, dict[str, Any]] = {}
+    count: dict[str, int] = {}
+    for row in run.samples():
+        if row["split"] == split and row["setting"] == "greedy":
+            kind = row["failure"]
+            count[kind] = count.get(kind, 0) + 1
+            if kind not in first or row["task_id"] < first[kind]["task_id"]:
+                first[kind] = row
+    shown = [_shown(first[kind], f" (of {count[kind]})", most_lines) for kind in CLASSES if kind in first]
+    return Markdown("\n".join([f"Chosen by rule: {RULE}.\n", *shown]))
+
+
+def _shown(row: Mapping[str, Any], more: str = "", most_lines: int | None = None) -> Markdown:
     lines = [line for line in row["text"].strip().splitlines() if not line.startswith("```")]
-    detail = row["detail"].strip(" :")
-    verdict = f"{CLASSES[failure]} (`{detail}`)" if detail else CLASSES[failure]
-    return Markdown(f"Task {row['task_id']}, {verdict}:\n\n```python\n{chr(10).join(lines)}\n```\n")
+    if most_lines is not None and len(lines) > most_lines:
+        lines = [*lines[:most_lines], f"# … {len(lines) - most_lines} more lines"]
+    detail = " ".join(row["detail"].strip(" :").replace("`", "'").split())
+    kind = CLASSES[row["failure"]]
+    verdict = f"{kind}{more} (`{detail}`)" if detail else f"{kind}{more}"
+    fence = "`" * (4 if any("```" in line for line in lines) else 3)
+    return Markdown(f"Task {row['task_id']}, {verdict}:\n\n{fence}python\n{chr(10).join(lines)}\n{fence}\n")
 
 
 def _plain(value: Any) -> str:

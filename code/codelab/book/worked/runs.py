@@ -7,6 +7,8 @@ from typing import Any
 
 from codelab.book.facts import Facts
 
+_COSTS = ("runs", "failed", "sittings", "device_seconds", "cpu_seconds")
+
 
 def log(runs: list[Facts]) -> list[dict[str, Any]]:
     """A row a run, in the order given: link, state, device, minutes, and what it was for or why it failed."""
@@ -36,6 +38,36 @@ def totals(runs: list[Facts]) -> dict[str, float]:
         "gpu": sum(run.record.seconds for run in runs if run.record.device),
         "cpu": sum(run.record.seconds for run in runs if not run.record.device),
     }
+
+
+def cost(runs: list[Facts], question: int | None = None) -> list[dict[str, Any]]:
+    """What a question cost: a row a recipe with its runs, then a last row with the sums.
+
+    Device time counts every accelerator that a run worked with, for as long as the run worked: loading, compiling and
+    judging too. Failed runs count; pauses between sittings do not.
+
+    Args:
+        runs: all runs, in any order.
+        question: only those of this question; of all by default.
+
+    Returns:
+        ``recipe``, ``runs``, ``failed``, ``sittings``, ``device_seconds`` (zero without an accelerator) and
+        ``cpu_seconds``. Empty where there is no such run.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        record = run.record
+        if question not in (None, record.recipe.values.get("question")):
+            continue
+        name = f"`{record.recipe.name}`"
+        row = found.setdefault(name, {"recipe": name} | dict.fromkeys(_COSTS, 0))
+        used = record.metrics["devices"].value if "devices" in record.metrics else 1
+        row["runs"] += 1
+        row["failed"] += record.state == "failed"
+        row["sittings"] += record.resumed + 1
+        row["device_seconds" if record.device else "cpu_seconds"] += record.seconds * (used if record.device else 1)
+    rows = sorted(found.values(), key=lambda row: (-row["device_seconds"], -row["cpu_seconds"]))
+    return [*rows, {"recipe": "all"} | {key: sum(row[key] for row in rows) for key in _COSTS}] if rows else []
 
 
 def times(runs: list[Facts]) -> list[dict[str, Any]]:

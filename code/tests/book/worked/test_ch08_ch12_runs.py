@@ -7,7 +7,8 @@ import pytest
 
 from codelab.book.facts import Facts
 from codelab.book.worked import ch08, ch12, runs
-from codelab.records import Environment, Phase, Record
+from codelab.errors import UserError
+from codelab.records import Environment, Metric, Phase, Record
 from codelab.records.schema import CodeFacts, Device, RecipeFacts
 
 
@@ -55,6 +56,52 @@ def test_the_example_is_the_lowest_task_of_its_class_without_fences(
     assert ch08.example(evaluated, "exception") == (
         "Task 12, exception (`ZeroDivisionError`):\n\n```python\nx = 1 / 0\n```\n"
     )
+
+
+def test_every_class_shows_its_lowest_task_and_the_rule_is_printed(
+    evaluated: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"split": "test", "setting": "greedy", "detail": ""}
+    samples = [
+        row | {"task_id": 13, "failure": "exception", "detail": "NameError: `x`\nmore", "text": "x"},
+        row | {"task_id": 12, "failure": "exception", "text": '"""\n```\n"""\ny = 1\nz = 2'},
+        row | {"task_id": 20, "failure": "none", "text": "late"},
+        row | {"task_id": 19, "failure": "none", "text": "early"},
+        row | {"task_id": 11, "failure": "none", "split": "validation", "text": "other split"},
+        row | {"task_id": 11, "failure": "syntax", "setting": "t0.6", "text": "sampled"},
+    ]
+    monkeypatch.setattr(Facts, "samples", lambda _: samples)
+    text = ch08.examples(evaluated, most_lines=3)
+    assert text.startswith("Chosen by rule: the greedy completion with the lowest task id in its class.\n\nTask 19,")
+    assert "Task 19, passes (of 2):\n\n```python\nearly\n```\n" in text
+    assert "Task 12, exception (of 2):\n\n" in text
+    assert text.count("Task ") == 2
+    assert "# … 1 more lines" in text
+    monkeypatch.setattr(Facts, "samples", lambda _: samples[:1])
+    assert "(`NameError: 'x' more`)" in ch08.examples(evaluated)
+    with pytest.raises(UserError, match="no greedy completion of class 'timeout'"):
+        ch08.example(evaluated, "timeout")
+
+
+def test_the_cost_counts_every_device_of_every_run_failed_ones_too() -> None:
+    device = Device(name="G", memory_bytes=1, count=8)
+    two = {"devices": Metric(value=2)}
+    runs_made = [
+        _facts(seconds=10, device=device, metrics=two, resumed=3, recipe=_recipe("a", 8)),
+        _facts(seconds=5, device=device, state="failed", recipe=_recipe("a", 8)),
+        _facts(seconds=100, recipe=_recipe("b", 8)),
+        _facts(seconds=1000, device=device, recipe=_recipe("c", 7)),
+    ]
+    a, b, total = runs.cost(runs_made, 8)
+    assert a == {"recipe": "`a`", "runs": 2, "failed": 1, "sittings": 5, "device_seconds": 25, "cpu_seconds": 0}
+    assert (b["device_seconds"], b["cpu_seconds"]) == (0, 100)
+    assert (total["runs"], total["device_seconds"], total["cpu_seconds"]) == (3, 25, 100)
+    assert runs.cost(runs_made)[-1]["device_seconds"] == 1025
+    assert runs.cost(runs_made, 1) == []
+
+
+def _recipe(name: str, question: int) -> RecipeFacts:
+    return RecipeFacts(name=name, kind="k", sha256="0", values={"question": question})
 
 
 def test_disguises_stand_side_by_side_and_repositories_by_licence() -> None:
