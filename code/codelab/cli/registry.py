@@ -15,6 +15,7 @@ from codelab.records import Recipe, Run, parse_recipe, read_yaml
 
 KINDS: dict[str, str] = {
     "bench": "bench.evaluator",
+    "compare": "codelab.evaluate.compared",
     "agreement": "codelab.evaluate.agreement",
     "corpus": "codelab.tasks.corpus.experiment",
     "quantize": "codelab.models.quantization.experiment",

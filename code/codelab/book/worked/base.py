@@ -1,8 +1,8 @@
 """How the base of questions 8 to 10 was made: curves, throughput, data mixes and tokenizers, reshaped from records.
 
-Reads runs of the kinds ``pretrain``, ``sft`` and ``evaluate``. Curves are averaged over equal stretches of steps, and
-text is counted in bytes; nothing else is computed. Not covered: the training itself (``codelab.train``) and the corpus
-(:mod:`codelab.book.worked.ch12`).
+Reads runs of the kinds ``pretrain``, ``sft``, ``evaluate`` and ``compare``. Curves are averaged over equal stretches of
+steps, shares become percentage points, and text is counted in bytes; nothing else is computed. Not covered: the
+training itself (``codelab.train``) and the corpus (:mod:`codelab.book.worked.ch12`).
 """
 
 from collections.abc import Mapping
@@ -135,6 +135,30 @@ def mixes(trained: Mapping[str, Facts], scored: Mapping[str, Facts]) -> list[dic
         raise UserError(f"data mixes: {missing[0]}: no evaluation of this model was given")
     names = [name for name in scored if name not in trained] + list(trained)
     return [{"name": name} | _training(trained.get(name)) | _scores(scored[name]) for name in names]
+
+
+def gains(run: Facts, quantity: str, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Paired differences of a ``compare`` record in percentage points, for a table or ``figures.differences``.
+
+    Args:
+        run: of kind ``compare``.
+        quantity: ``"greedy.pass@1"`` or ``"sampled.pass@10"``, say.
+        names: the record's pairs in the wanted order, and what each is called.
+
+    Returns:
+        ``name``, ``value``, ``low``, ``high`` in percentage points, and ``tasks``.
+
+    Raises:
+        UserError: the record lacks a pair or the quantity.
+    """
+    rows: list[dict[str, Any]] = []
+    for key, name in names.items():
+        gap = run.metric(f"{key}.{quantity}.difference")
+        if gap.low is None or gap.high is None:
+            raise UserError(f"{run.folder}: {key}.{quantity}.difference has no interval")
+        points = {"value": 100 * gap.value, "low": 100 * gap.low, "high": 100 * gap.high}
+        rows.append({"name": name, **points, "tasks": gap.n})
+    return rows
 
 
 def _training(run: Facts | None) -> dict[str, Any]:

@@ -104,6 +104,8 @@ def measures(run: Facts) -> list[dict[str, Any]]:
     ]
 
 
+WIDTH = 100
+"""Characters of a completion's line that are shown."""
 RULE = "the greedy completion with the lowest task id in its class"
 
 
@@ -147,6 +149,7 @@ def _shown(row: Mapping[str, Any], more: str = "", most_lines: int | None = None
     lines = [line for line in row["text"].strip().splitlines() if not line.startswith("```")]
     if most_lines is not None and len(lines) > most_lines:
         lines = [*lines[:most_lines], f"# … {len(lines) - most_lines} more lines"]
+    lines = [line if len(line) <= WIDTH else f"{line[:WIDTH]} …" for line in lines]
     detail = " ".join(row["detail"].strip(" :").replace("`", "'").split())
     kind = CLASSES[row["failure"]]
     verdict = f"{kind}{more} (`{detail}`)" if detail else f"{kind}{more}"

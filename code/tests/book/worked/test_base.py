@@ -150,3 +150,19 @@ def test_a_mix_without_its_evaluation_or_with_two_temperatures_is_refused(tuned:
     two = evaluated(tmp_path, 1, ("greedy", "t0.6", "t0.8"))
     with pytest.raises(UserError, match=r"expected one temperature, got t0\.6, t0\.8"):
         base.mixes({"mix": tuned}, {"mix": two})
+
+
+def test_gains_are_points_in_the_order_asked_for(tmp_path: Path) -> None:
+    run = opened(Recipe(kind="compare", title="t", hardware=Hardware(minutes=1)), "compare-tiny", tmp_path)
+    for key, value in (("a", 0.25), ("b", -0.5)):
+        run.metric(f"{key}.greedy.pass@1.difference", value, low=value - 0.125, high=value + 0.125, n=8)
+    run.metric("c.greedy.pass@1.difference", 0.5)
+    found = finished(run)
+    assert base.gains(found, "greedy.pass@1", {"b": "B", "a": "A"}) == [
+        {"name": "B", "value": -50, "low": -62.5, "high": -37.5, "tasks": 8},
+        {"name": "A", "value": 25, "low": 12.5, "high": 37.5, "tasks": 8},
+    ]
+    with pytest.raises(UserError, match="no interval"):
+        base.gains(found, "greedy.pass@1", {"c": "C"})
+    with pytest.raises(UserError, match=r"sampled\.pass@10"):
+        base.gains(found, "sampled.pass@10", {"a": "A"})

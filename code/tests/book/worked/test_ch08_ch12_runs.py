@@ -63,6 +63,7 @@ def test_every_class_shows_its_lowest_task_and_the_rule_is_printed(
 ) -> None:
     row = {"split": "test", "setting": "greedy", "detail": ""}
     samples = [
+        row | {"task_id": 30, "failure": "syntax", "text": f"x = {'1' * 200}"},
         row | {"task_id": 13, "failure": "exception", "detail": "NameError: `x`\nmore", "text": "x"},
         row | {"task_id": 12, "failure": "exception", "text": '"""\n```\n"""\ny = 1\nz = 2'},
         row | {"task_id": 20, "failure": "none", "text": "late"},
@@ -75,9 +76,10 @@ def test_every_class_shows_its_lowest_task_and_the_rule_is_printed(
     assert text.startswith("Chosen by rule: the greedy completion with the lowest task id in its class.\n\nTask 19,")
     assert "Task 19, passes (of 2):\n\n```python\nearly\n```\n" in text
     assert "Task 12, exception (of 2):\n\n" in text
-    assert text.count("Task ") == 2
+    assert text.count("Task ") == 3
+    assert f"\nx = {'1' * 96} …\n" in text
     assert "# … 1 more lines" in text
-    monkeypatch.setattr(Facts, "samples", lambda _: samples[:1])
+    monkeypatch.setattr(Facts, "samples", lambda _: samples[1:2])
     assert "(`NameError: 'x' more`)" in ch08.examples(evaluated)
     with pytest.raises(UserError, match="no greedy completion of class 'timeout'"):
         ch08.example(evaluated, "timeout")

@@ -1,0 +1,89 @@
+"""Recipe kind ``compare``: recorded evaluations held against one another task by task, kept as a record of its own.
+
+Chapters write "better" only from a paired interval, and read it from here. The evaluations are the newest successful
+ones of their recipes, in the results folder that this record goes to. Not covered: making them (kind ``evaluate``), and
+looking at two of them on the command line (``codelab compare``).
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from codelab.errors import UserError
+from codelab.evaluate.comparison import Comparison, compare_records
+from codelab.evaluate.report import GREEDY
+from codelab.measure import Meter
+from codelab.records import DataFacts, Recipe, Run, Strict, find_records
+from codelab.records.store import RECORD
+
+SAMPLED = "sampled"
+"""Setting of a metric where each model has one temperature, which may be its own; the table says which."""
+
+
+class Pair(Strict):
+    """Two evaluations by the names of their folders below ``results``; the difference is the second minus the first."""
+
+    first: str
+    second: str
+
+
+class CompareRecipe(Recipe):
+    """Which evaluations are compared."""
+
+    kind: Literal["compare"]
+    pairs: dict[str, Pair] = Field(min_length=1, description="by the name that metrics begin with")
+    device: str | None = Field(default=None, description="part of the device's name, where a recipe ran on several")
+
+
+RECIPE = CompareRecipe
+
+
+def run(recipe: CompareRecipe, run: Run) -> None:
+    """Compare every pair and write metrics and one table.
+
+    Raises:
+        UserError: an evaluation is missing, or two do not answer the same questions.
+    """
+    results = run.folder.parents[1]
+    folders = {
+        name: newest(results, name, recipe.device)
+        for name in dict.fromkeys(name for pair in recipe.pairs.values() for name in (pair.first, pair.second))
+    }
+    rows = []
+    with Meter(run).phase("compare"):
+        for name, pair in recipe.pairs.items():
+            found = compare_records(folders[pair.first], folders[pair.second])
+            for one in found:
+                key = f"{name}.{_setting(one, found)}.pass@{one.k}.difference"
+                run.metric(key, **asdict(one.difference), unit="share")
+                if one.mcnemar:
+                    run.metric(f"{key}.p", one.mcnemar.p_value, n=one.difference.n, method="McNemar, exact")
+                rows.append({"pair": name, **one.row()})
+    run.table("comparison", rows)
+    for name, folder in folders.items():
+        run.data(DataFacts.of_file(name, folder / RECORD, folders=2))
+
+
+def newest(results: Path, name: str, device: str | None) -> Path:
+    """Folder of the newest successful run of a recipe.
+
+    Raises:
+        UserError: there is none.
+    """
+    good = [
+        (record.started, folder)
+        for folder, record in find_records(results, name)
+        if record.state == "ok"
+        and (device is None or device.lower() in (record.device.name if record.device else "cpu").lower())
+    ]
+    if not good:
+        raise UserError(f"{results / name}: no successful run{f' on {device}' if device else ''} to compare")
+    return max(good)[1]
+
+
+def _setting(one: Comparison, found: list[Comparison]) -> str:
+    if one.setting == GREEDY:
+        return GREEDY
+    return SAMPLED if len({each.setting for each in found} - {GREEDY}) == 1 else one.setting

@@ -1,0 +1,78 @@
+"""Evaluations compared as a record: the newest ones, paired, with names that do not depend on a temperature."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from codelab.errors import UserError
+from codelab.evaluate.compared import RECIPE, CompareRecipe, newest
+from codelab.evaluate.compared import run as compare
+from codelab.records import Environment, Record, open_run, read_record
+
+from .test_comparison import record
+
+RECIPES = Path(__file__).resolve().parents[3] / "recipes"
+
+
+def recipe(**pairs: dict[str, str]) -> CompareRecipe:
+    return RECIPE.model_validate({"kind": "compare", "title": "t", "hardware": {"minutes": 1}, "pairs": pairs})
+
+
+def compared(results: Path, wanted: CompareRecipe) -> Record:
+    run = open_run(wanted, "compare", results, [])
+    run.environment(Environment(python="3", platform="p", cpu="c", cores=1, memory_bytes=1, packages={}), None)
+    compare(wanted, run)
+    return read_record(run.finish())
+
+
+def test_differences_are_paired_and_named_by_what_was_asked_not_by_the_temperature(tmp_path: Path) -> None:
+    record(tmp_path, "base", lambda setting, task, index: task < 15)
+    record(tmp_path, "good", lambda setting, task, index: task < 30, temperatures=[0.2])
+    found = compared(tmp_path, recipe(up={"first": "base", "second": "good"}, same={"first": "base", "second": "base"}))
+    up = found.metrics["up.greedy.pass@1.difference"]
+    assert (up.value, up.n) == (pytest.approx(15 / 40), 40)
+    assert up.low is not None
+    assert up.low > 0
+    assert found.metrics["up.sampled.pass@2.difference"].value == pytest.approx(15 / 40)
+    assert found.metrics["up.greedy.pass@1.difference.p"].value == pytest.approx(2 / 2**15)
+    assert found.metrics["same.sampled.pass@1.difference"].value == 0
+    rows = {(row["pair"], row["setting"], row["k"]): row for row in found.tables["comparison"]}
+    assert rows["up", "t0.6", 1]["other_setting"] == "t0.2"
+    assert (rows["up", "greedy", 1]["verdict"], rows["same", "greedy", 1]["verdict"]) == (
+        "better",
+        "no difference shown",
+    )
+    assert [data.name for data in found.data] == ["base", "good"]
+    assert all(data.source.startswith(f"file:{data.name}/") and data.sha256 for data in found.data)
+
+
+def test_the_newest_success_counts_and_a_missing_one_is_one_line(tmp_path: Path, monkeypatch: Any) -> None:
+    first = record(tmp_path, "base", lambda *_: False)
+    later = first.with_name("20991231T000000Z-cpu")
+    first.rename(later)
+    path = later / "record.json"
+    path.write_text(path.read_text().replace('"started": "20', '"started": "21'))
+    record(tmp_path, "base", lambda *_: True)
+    assert newest(tmp_path, "base", None) == later
+    path.write_text(path.read_text().replace('"state": "ok"', '"state": "failed"'))
+    assert newest(tmp_path, "base", "cpu") != later
+    with pytest.raises(UserError, match="base: no successful run on H100"):
+        newest(tmp_path, "base", "H100")
+    with pytest.raises(UserError, match="gone: no successful run to compare"):
+        compared(tmp_path, recipe(up={"first": "base", "second": "gone"}))
+
+
+def test_the_recipe_of_the_data_mixes_names_what_the_evaluations_are_called() -> None:
+    from codelab.cli.evaluate import slug
+
+    wanted = RECIPE.model_validate(yaml.safe_load((RECIPES / "compare-gpt2-mixes.yaml").read_text()))
+    outputs = [yaml.safe_load(path.read_text())["output"] for path in RECIPES.glob("sft-gpt2*.yaml")]
+    outputs.append(yaml.safe_load((RECIPES / "pretrain-gpt2.yaml").read_text())["output"])
+    own = yaml.safe_load((RECIPES / "evaluate-gpt2-python.yaml").read_text())["answers"]["model"]
+    names = {
+        "evaluate-gpt2-python" if f"path:{output}" == own else f"evaluate-gpt2-python-{slug(output)}"
+        for output in outputs
+    }
+    assert {name for pair in wanted.pairs.values() for name in (pair.first, pair.second)} <= names
