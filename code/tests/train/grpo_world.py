@@ -47,7 +47,7 @@ def values(folder: Path, **changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def make(folder: Path, tokenizer: Path, **changes: Any) -> Path:
+def make(folder: Path, tokenizer: Path, *, lessons: int = 110, **changes: Any) -> Path:
     """A folder with start model and recipe; returns the recipe."""
     import torch
     from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
@@ -59,14 +59,14 @@ def make(folder: Path, tokenizer: Path, **changes: Any) -> Path:
     ends = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1}
     model = GPT2LMHeadModel(GPT2Config(vocab_size=320, n_positions=512, n_embd=64, n_layer=2, n_head=2, **ends))
     loaded = AutoTokenizer.from_pretrained(tokenizer)
-    taught(model, loaded)
+    taught(model, loaded, lessons)
     save_model(model, loaded, folder / "start", "float32")
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(values(folder, **changes)))
     return path
 
 
-def taught(model: Any, tokenizer: Any, steps: int = 110) -> None:
+def taught(model: Any, tokenizer: Any, steps: int) -> None:
     """Teach the model a little of what the tasks want, so that its answers differ: some parse, some do not."""
     import torch
 

@@ -1,0 +1,162 @@
+"""One engine for trainers and evaluations: a stand-in for vLLM that generates with transformers."""
+
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from trl.generation import vllm_generation as seam
+
+from codelab.errors import UserError
+from codelab.evaluate.recipe import Model
+from codelab.models.generation import Prompt, Sampling
+from codelab.train import colocate
+from codelab.train.colocate import Colocated
+from codelab.train.grpo_recipe import GrpoRecipe
+
+from .grpo_world import make, values
+
+
+class FakeLLM:
+    """As much of ``vllm.LLM`` as trl and the generator use, with a transformers model inside."""
+
+    made: ClassVar[list["FakeLLM"]] = []
+
+    def __init__(self, **settings: Any) -> None:
+        from transformers import AutoModelForCausalLM
+
+        self.settings, self.loads, self.resets = settings, 0, 0
+        self.model = AutoModelForCausalLM.from_pretrained(settings["model"], dtype=torch.float32).eval()
+        inner = SimpleNamespace(load_weights=self.load_weights)
+        worker = SimpleNamespace(model_runner=SimpleNamespace(model=inner))
+        facts = SimpleNamespace(
+            model_config=SimpleNamespace(hf_config=self.model.config, max_model_len=512),
+            cache_config=SimpleNamespace(num_gpu_blocks=10, block_size=16),
+        )
+        self.llm_engine = SimpleNamespace(
+            model_executor=SimpleNamespace(driver_worker=worker), vllm_config=facts,
+            engine_core=SimpleNamespace(shutdown=lambda: setattr(self, "stopped", True)),
+        )  # fmt: skip
+        self.stopped = False
+        FakeLLM.made.append(self)
+
+    def load_weights(self, pairs: list[tuple[str, torch.Tensor]]) -> None:
+        own = dict(self.model.named_parameters())
+        for name, value in pairs:
+            own[name].data.copy_(value)
+            self.loads += 1
+
+    def reset_prefix_cache(self) -> None:
+        self.resets += 1
+
+    def generate(self, prompts: list[dict[str, Any]], sampling_params: Any, use_tqdm: bool) -> list[Any]:
+        rows = sampling_params if isinstance(sampling_params, list) else [sampling_params] * len(prompts)
+        done = []
+        for one, row in zip(prompts, rows, strict=True):
+            ids, chances = list(one["prompt_token_ids"]), []
+            for _ in range(row.max_tokens):
+                with torch.no_grad():
+                    logits = self.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+                token = int(torch.multinomial(logits.exp(), 1)) if row.temperature else int(logits.argmax())
+                ids.append(token)
+                chances.append({token: SimpleNamespace(logprob=float(logits[token]), rank=1)})
+                if token == 0:
+                    break
+            tail = ids[len(one["prompt_token_ids"]) :]
+            output = SimpleNamespace(token_ids=tail, logprobs=chances, finish_reason="stop")
+            done.append(SimpleNamespace(prompt_token_ids=one["prompt_token_ids"], outputs=[output]))
+        return done
+
+
+@pytest.fixture
+def vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeLLM.made.clear()
+    package = SimpleNamespace(LLM=FakeLLM, SamplingParams=SimpleNamespace)
+    monkeypatch.setitem(sys.modules, "vllm", package)
+    monkeypatch.setattr(seam, "LLM", FakeLLM, raising=False)
+    monkeypatch.setattr(seam, "SamplingParams", SimpleNamespace, raising=False)
+    monkeypatch.setattr(seam, "is_vllm_available", lambda: True)
+
+
+def recipe(folder: Path, tokenizer: Path, share: bool = True) -> GrpoRecipe:
+    training = {"steps": 2, "vllm": "colocate", "share_engine": share, "length": 20}
+    make(folder, tokenizer, lessons=3)
+    return GrpoRecipe.model_validate(
+        values(folder, training=training, backend="vllm", vllm={"max_model_len": 512}, watch={"every": 2})
+    )
+
+
+def test_one_engine_serves_trainers_and_evaluations(tmp_path: Path, tiny_tokenizer: Path, vllm: None) -> None:
+    settings = recipe(tmp_path, tiny_tokenizer)
+    before = {name: os.environ.get(name) for name in colocate._LAUNCHER}
+    engine = Colocated(settings)
+    generator, facts = engine.build(Model(model=settings.model, dtype="float16"))
+    (llm,) = FakeLLM.made
+    assert (llm.settings["dtype"], llm.settings["max_num_seqs"]) == ("float32", 256)
+    assert facts.source == settings.model
+    text = generator.generate([Prompt("1", "def run_601")], 2, Sampling(5), 0)
+    assert len(text[0]) == 2
+    other = {name: value.detach().clone() for name, value in llm.model.named_parameters()}
+    with engine.serving():
+        assert seam.LLM(model="anything", max_num_seqs=1) is llm
+    assert seam.LLM is FakeLLM
+    with torch.no_grad():
+        for value in llm.model.parameters():
+            value.zero_()
+    again, _ = engine.build(Model(model=settings.model))
+    assert all(torch.equal(value, other[name]) for name, value in llm.model.named_parameters())
+    again.close()
+    assert not llm.stopped
+    engine.close()
+    assert llm.stopped
+    assert {name: os.environ.get(name) for name in colocate._LAUNCHER} == before
+
+
+def test_a_model_of_another_shape_is_refused(tmp_path: Path, tiny_tokenizer: Path, vllm: None) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    settings = recipe(tmp_path, tiny_tokenizer)
+    engine = Colocated(settings)
+    engine.build(Model(model=settings.model))
+    GPT2LMHeadModel(GPT2Config(vocab_size=320, n_embd=32, n_layer=1, n_head=1)).save_pretrained(tmp_path / "other")
+    for path in (tmp_path / "start").glob("token*"):
+        (tmp_path / "other" / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(UserError, match="hidden_size"):
+        engine.build(Model(model=f"path:{tmp_path / 'other'}"))
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_two_units_train_with_it(tmp_path: Path, tiny_tokenizer: Path, vllm: None, share: bool) -> None:
+    from codelab.evaluate.engines import Asker
+    from codelab.records import open_run
+    from codelab.sandbox import Pool
+    from codelab.tasks.mbpp import tasks_of_rows
+    from codelab.train.arms import Lab
+    from codelab.train.arms_recipe import Unit
+    from codelab.train.grpo_loop import train_unit
+
+    from ..evaluate.small import rows
+
+    settings = recipe(tmp_path, tiny_tokenizer, share)
+    run = open_run(settings, "tiny", tmp_path / "results", [])
+    tasks = tasks_of_rows(enumerate(rows([11, 12, 601, 603, 604]), 1), "small")
+    engine = Colocated(settings)
+    before = dict(os.environ)
+    with Pool(1) as pool:
+        lab = Lab(settings, run, {task.task_id: task for task in tasks}, Asker("docstring", tasks), pool.judge)
+        for seed in (0, 1):
+            train_unit(lab, Unit(name="grpo", seed=seed), tasks[2:], lab.ask, engine)
+    assert len(FakeLLM.made) == (1 if share else 2)
+    assert [llm.stopped for llm in FakeLLM.made] == ([False] if share else [True, True])
+    assert {name: os.environ.get(name) for name in colocate._LAUNCHER} == {
+        name: before.get(name) for name in colocate._LAUNCHER
+    }
+    steps = [row for row in run.steps_so_far() if "loss" in row]
+    assert [row["arm"] for row in steps] == ["grpo-seed0"] * 2 + ["grpo-seed1"] * 2
+    for row in steps:
+        assert row["engine_difference"] == pytest.approx(0, abs=2e-3), "the engine had the policy's weights"
+        assert row["engine_ratio"] == pytest.approx(1, abs=1e-2)
+        assert row["sampling_seconds"] > 0
