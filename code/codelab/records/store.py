@@ -80,7 +80,12 @@ class Run(RowLog):
 
         An experiment that sees this saves its state and raises :class:`~codelab.errors.Paused`.
         """
-        return self.stop_after is not None and time.monotonic() - self._began + reserve > self.stop_after
+        left = self.seconds_left()
+        return left is not None and left < reserve
+
+    def seconds_left(self) -> float | None:
+        """Seconds that this command is still allowed, for a part of it that runs in another process; None: no limit."""
+        return None if self.stop_after is None else self.stop_after - (time.monotonic() - self._began)
 
     def phase(self, phase: Phase) -> None:
         """Add one phase, or replace the phase of the same name and variant."""

@@ -7,7 +7,7 @@ over chunks and cover every process of a continued run; the others cover the las
 covered: several devices, and pairs drawn anew from the policy while it trains.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from codelab.evaluate import engines
 from codelab.evaluate.collect import Chunk
@@ -20,13 +20,16 @@ from codelab.records import Run
 from codelab.tasks import mbpp
 from codelab.tasks.mbpp import Task
 from codelab.train import candidates as made
+from codelab.train import own_process
 from codelab.train.arms import START, Arms, Lab, open_engine, tokenizer_of
 from codelab.train.arms_recipe import Unit
+from codelab.train.counterparts import against
 from codelab.train.dpo_recipe import DpoRecipe
 from codelab.train.dpo_report import compare, conditions
+from codelab.train.kept_pairs import kept_pairs
 from codelab.train.pairs import Pair, make_pairs, table, usable
 from codelab.train.shelf import Shelf, unload
-from codelab.train.trainers import prepare
+from codelab.train.trainers import needs_own_process, require
 
 RECIPE = DpoRecipe
 PAIRS = "pairs"
@@ -39,7 +42,7 @@ def run(recipe: DpoRecipe, run: Run) -> None:
         UserError: data, weights, packages or device are missing, or no pair can be made.
         Paused: the time that the command was allowed is over.
     """
-    prepare(recipe.trainer)
+    require(recipe.trainer)
     engines.require(recipe.backend)
     everything = mbpp.load(recipe.questions.source)
     run.data(mbpp.facts(recipe.questions.source))
@@ -61,7 +64,9 @@ def run(recipe: DpoRecipe, run: Run) -> None:
                 experiment.evaluate(unit.label, recipe.model)
         for note in pool.report.notes():
             run.note(note)
-    compare(recipe, run, {name: shelf.samples_so_far() for name, shelf in experiment.evaluated.items()}, START)
+    answers = {name: shelf.samples_so_far() for name, shelf in experiment.evaluated.items()}
+    compare(recipe, run, answers, START)
+    against(recipe, run, answers)
     run.table("conditions", conditions(recipe, len(asked), ask))
     unload(run, [experiment.drawn, *experiment.evaluated.values()])
     for pair in pairs:
@@ -97,25 +102,23 @@ class _Experiment(Arms[DpoRecipe]):
         self.drawn = Shelf(lab.run, PAIRS)
 
     def start(self, tasks: Sequence[Task]) -> list[Pair]:
-        """Sample the start for pairs, evaluate it with the same engine, and make the pairs."""
+        """Evaluate the start and make the pairs: of its samples from the same engine, or read from a record."""
         recipe, run = self.lab.recipe, self.lab.run
-        with open_engine(self.lab, START, recipe.model) as engine:
-            self.collect(engine, "sample", self.drawn, drawn_chunks(recipe, tasks))
-            self.answer(engine, START, recipe.model)
-        self.drawn.phases()
-        self.report(START)
-        by_id = {task.task_id: task for task in tasks}
-        found = made.own(self.drawn.samples_so_far(), by_id, self.lab.ask)
-        with Meter(run, "mutants").phase("execute"):
-            found += made.judged(tasks, recipe.mutants, recipe.seeds[0], self.lab.judge, run.work / "references.json")
-        run.table("candidates", made.summary(found))
         tokenizer = tokenizer_of(recipe.model)
-        pairs = make_pairs(
-            found,
-            recipe.pairs,
-            lambda program: len(tokenizer(program, add_special_tokens=False)["input_ids"]),
-            recipe.seeds[0],
-        )
+
+        def length(program: str) -> int:
+            return len(tokenizer(program, add_special_tokens=False)["input_ids"])
+
+        if recipe.pairs_from:
+            pairs, facts = kept_pairs(recipe, run.work, length, mbpp.facts(recipe.questions.source))
+            run.data(facts)
+        with open_engine(self.lab, START, recipe.model) as engine:
+            if not recipe.pairs_from:
+                self.collect(engine, "sample", self.drawn, drawn_chunks(recipe, tasks))
+            self.answer(engine, START, recipe.model)
+        self.report(START)
+        if not recipe.pairs_from:
+            pairs = self._pairs(tasks, length)
         rows = table(pairs)
         run.table("pairs", rows)
         run.metric("pairs", len(pairs), unit="pairs")
@@ -124,10 +127,22 @@ class _Experiment(Arms[DpoRecipe]):
         run.metric("pairs.rejected_longer", rows[-1]["rejected_longer"], n=len(pairs), unit="share")
         return pairs
 
+    def _pairs(self, tasks: Sequence[Task], length: Callable[[str], int]) -> list[Pair]:
+        recipe, run = self.lab.recipe, self.lab.run
+        self.drawn.phases()
+        by_id = {task.task_id: task for task in tasks}
+        found = made.own(self.drawn.samples_so_far(), by_id, self.lab.ask)
+        with Meter(run, "mutants").phase("execute"):
+            found += made.judged(tasks, recipe.mutants, recipe.seeds[0], self.lab.judge, run.work / "references.json")
+        run.table("candidates", made.summary(found))
+        return make_pairs(found, recipe.pairs, length, recipe.seeds[0])
+
     def train(self, unit: Unit, pairs: Sequence[Pair]) -> str:
         """The folder of a trained model; trained now unless this run has done so already."""
 
         def train() -> str:
+            if needs_own_process(self.lab.recipe.trainer):
+                return own_process.train_unit(self.lab, unit, pairs)
             from codelab.train.dpo_loop import train_unit  # noqa: PLC0415 - needs torch
 
             return train_unit(self.lab, unit, pairs)

@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,8 +26,8 @@ from codelab.train.callbacks import QUIET, RecordSteps, newest_checkpoint
 from codelab.train.dpo_data import encode_pairs
 from codelab.train.dpo_recipe import DpoRecipe
 from codelab.train.pairs import Pair
-from codelab.train.save import save_model
-from codelab.train.trainers import load_policy
+from codelab.train.save import save_model, write_weights
+from codelab.train.trainers import check_settings, load_policy, precision_kept
 from codelab.train.watch import WatchPolicy
 
 
@@ -46,11 +47,18 @@ class TokenisedDPOTrainer(DPOTrainer):
             return super().compute_ref_log_probs(model, inputs)
 
 
-def train_unit(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair]) -> str:
+def train_unit(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair], weights: Path | None = None) -> str:
     """Train one arm with one seed and save the model.
 
+    Args:
+        lab: the run and its parts.
+        unit: the arm and the seed.
+        pairs: what is compared.
+        weights: write bare weights to this file instead of a model, and look at nothing meanwhile: for a trainer that
+            changes transformers in its process.
+
     Returns:
-        The folder of the model.
+        The folder of the model, or the file.
 
     Raises:
         UserError: weights are missing, or no pair fits.
@@ -61,7 +69,7 @@ def train_unit(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair]) -> str:
         disable_progress_bars()
     had_group = _has_group()
     try:
-        return _train(lab, unit, pairs)
+        return _train(lab, unit, pairs, weights)
     finally:
         if _has_group() and not had_group:
             torch.distributed.destroy_process_group()
@@ -70,12 +78,12 @@ def train_unit(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair]) -> str:
             torch.cuda.empty_cache()
 
 
-def _train(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair]) -> str:
+def _train(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair], weights: Path | None) -> str:
     recipe, run, settings, label = lab.recipe, lab.run, lab.recipe.training, unit.label
     meter = Meter(run, label)
     with meter.phase("load_policy"):  # "load" is the engine's that evaluates
         model, tokenizer, adapter = load_policy(
-            recipe.trainer, recipe.model, settings.length, settings.adapter, unit.seed
+            recipe.trainer, recipe.model, settings.length, settings.adapter, unit.seed, weights=settings.weights
         )
     rows = encode_pairs(
         pairs, lambda task_id: encode(tokenizer, lab.ask(lab.tasks[task_id])), tokenizer, lab.ask, settings.length
@@ -84,21 +92,26 @@ def _train(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair]) -> str:
         raise UserError(f"recipe: training.length: no pair fits into {settings.length} tokens")
     run.metric("pairs_left_out", len(pairs) - len(rows), unit="pairs", method=f"longer than {settings.length} tokens")
     checkpoints = run.work / "checkpoints" / label
-    record, watch = RecordSteps(run, arm=label), WatchPolicy(lab, label, tokenizer)
-    with meter.phase("reference"):  # trl precomputes the reference's log-probabilities while it is set up
+    record = RecordSteps(run, arm=label)
+    watch = WatchPolicy(lab, label, tokenizer) if weights is None else None
+    with meter.phase("reference"), precision_kept(model, settings.precision):  # trl precomputes while it is set up
         trainer = TokenisedDPOTrainer(
             model=model, args=_arguments(recipe, unit, str(checkpoints)), train_dataset=Dataset.from_list(rows),
-            processing_class=tokenizer, peft_config=adapter, callbacks=[watch, record],
+            processing_class=tokenizer, peft_config=adapter, callbacks=[watch, record] if watch else [record],
         )  # fmt: skip
+    check_settings(trainer, settings.precision)
     trainer.remove_callback(PrinterCallback)  # record prints each step, once
     with meter.phase("train") as whole:
         trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints, run, label))
-    _split(run, whole, watch)
+    if watch:
+        _split(run, whole, watch)
     if record.paused:
         raise Paused
     trained: Any = trainer.accelerator.unwrap_model(trainer.model)
     if settings.adapter:
-        trained = trained.merge_and_unload()
+        trained = trained.float().merge_and_unload()  # merged in 16 bits, small updates would vanish
+    if weights:
+        return str(write_weights(trained, weights))
     output = f"{recipe.output}-{label}"
     with meter.phase("save"):
         save_model(trained, tokenizer, output, "float32")
@@ -138,6 +151,8 @@ def _arguments(recipe: DpoRecipe, unit: Unit, folder: str) -> DPOConfig:
         seed=unit.seed,
         data_seed=unit.seed,
         max_length=settings.length,
+        padding_free=False,  # trl's own default; unsloth's is another
+        torch_empty_cache_steps=None,  # the same
         loss_type=list(objective.loss),
         loss_weights=list(objective.weights) if objective.weights else None,
         beta=objective.beta,

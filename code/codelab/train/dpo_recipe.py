@@ -12,6 +12,7 @@ from codelab.train.arms_recipe import ArmsRecipe, Unit, Watch
 from codelab.train.candidates import MutantSettings
 from codelab.train.pairs import PairSettings
 from codelab.train.sft import Adapter
+from codelab.train.trainers import Precision, Weights
 
 __all__ = ["DpoRecipe", "Drawn", "Loss", "Objective", "Training", "Unit", "Watch"]
 
@@ -55,18 +56,23 @@ class Training(Strict):
     clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
     disable_dropout: bool = Field(default=True, description="in the policy; noise would blur the log-ratios")
     precompute_reference: bool = Field(default=True, description="reference log-probabilities once, before training")
-    precision: Literal["bf16", "tf32", "fp32"] = Field(
+    precision: Precision = Field(
         default="tf32",
         description="of matrix products; bf16 sees the weights through eight bits, in which small updates vanish",
     )
     log_every: int = Field(default=1, gt=0, description="steps")
     checkpoint_every: int = Field(default=100, gt=0, description="steps")
     adapter: Adapter | None = None
+    weights: Weights = Field(
+        default="float32", description="of the frozen weights under an adapter; what is trained is float32 in any case"
+    )
 
     @model_validator(mode="after")
-    def _divides(self) -> "Training":
+    def _possible(self) -> "Training":
         if self.batch % self.pairs_per_pass:
             raise ValueError("batch must be a multiple of pairs_per_pass")
+        if self.weights != "float32" and (self.adapter is None or self.precision != "bf16"):
+            raise ValueError("weights in 16 bits need an adapter and precision bf16")
         return self
 
 
@@ -77,6 +83,14 @@ class DpoRecipe(ArmsRecipe):
     drawn: Drawn
     mutants: MutantSettings = MutantSettings()
     pairs: PairSettings
+    pairs_from: str | None = Field(
+        default=None,
+        description="train on the pairs of this record (or of the newest one in this folder); drawn, mutants and pairs "
+        "then say how they were made, and must agree",
+    )
+    counterparts: tuple[str, ...] = Field(
+        default=(), description="records whose arms of the same name are compared with, task by task"
+    )
     arms: dict[str, Objective] = Field(min_length=1)
     training: Training
 
