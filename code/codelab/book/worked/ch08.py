@@ -22,9 +22,11 @@ CLASSES = {
     "syntax": "syntax error",
     "timeout": "time limit",
     "killed": "killed",
-    "prompt_too_long": "prompt too long",
     "sandbox_error": "sandbox fault",
+    "prompt_too_long": "prompt too long",
 }
+UNASKED = "prompt_too_long"
+"""The class of tasks that the model was never asked: nothing was written, and nothing can be shown."""
 CONDITIONS = {
     "split": "Split of MBPP",
     "tasks": "Tasks",
@@ -136,8 +138,8 @@ def examples(run: Facts, split: str = "test", most_lines: int = 18) -> Markdown:
     first: dict[str, dict[str, Any]] = {}
     count: dict[str, int] = {}
     for row in run.samples():
-        if row["split"] == split and row["setting"] == "greedy":
-            kind = row["failure"]
+        kind = row["failure"]
+        if row["split"] == split and row["setting"] == "greedy" and kind != UNASKED:
             count[kind] = count.get(kind, 0) + 1
             if kind not in first or row["task_id"] < first[kind]["task_id"]:
                 first[kind] = row

@@ -68,6 +68,7 @@ def test_every_class_shows_its_lowest_task_and_the_rule_is_printed(
         row | {"task_id": 12, "failure": "exception", "text": '"""\n```\n"""\ny = 1\nz = 2'},
         row | {"task_id": 20, "failure": "none", "text": "late"},
         row | {"task_id": 19, "failure": "none", "text": "early"},
+        {"split": "test", "setting": "greedy", "task_id": 12, "failure": "prompt_too_long", "text": ""},
         row | {"task_id": 11, "failure": "none", "split": "validation", "text": "other split"},
         row | {"task_id": 11, "failure": "syntax", "setting": "t0.6", "text": "sampled"},
     ]
