@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from codelab.errors import Paused
+from codelab.errors import Paused, UserError
 from codelab.evaluate import engines
 from codelab.evaluate.collect import Chunk, Judge, collect, missing
 from codelab.evaluate.easy import is_one_liner
@@ -166,6 +166,17 @@ def open_engine(lab: Lab[R], name: str, source: str) -> Iterator[Lazy[R]]:
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def require_weights(key: str, source: str) -> None:
+    """Check, before any work, that a local model is there.
+
+    Raises:
+        UserError: it is not; names the recipe's key.
+    """
+    parsed = ModelSource.parse(source)
+    if parsed.kind == "path" and not (Path(parsed.name) / "config.json").exists():
+        raise UserError(f"recipe: {key}: {source}: expected a folder with config.json, weights and tokenizer")
 
 
 def tokenizer_of(source: str) -> Any:

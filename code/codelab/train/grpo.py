@@ -17,7 +17,7 @@ from codelab.sandbox import Pool
 from codelab.tasks import mbpp
 from codelab.tasks.mbpp import Task
 from codelab.train import prompt_pool
-from codelab.train.arms import START, Arms, Lab, open_engine
+from codelab.train.arms import START, Arms, Lab, open_engine, require_weights
 from codelab.train.arms_recipe import Unit
 from codelab.train.colocate import Colocated
 from codelab.train.dpo_report import compare, conditions
@@ -88,6 +88,9 @@ class _Experiment(Arms[GrpoRecipe]):
     def start(self, tasks: Sequence[Task]) -> list[Task]:
         """Sample the start to choose prompts, evaluate it with the same engine, and choose."""
         recipe, run = self.lab.recipe, self.lab.run
+        for name, source in recipe.baselines.items():
+            if self.unanswered(name):  # now, not after the training
+                require_weights(f"baselines.{name}", source)
         with open_engine(self.lab, START, recipe.model) as engine:
             self.collect(engine, "sample", self.drawn, prompt_pool.chunks(recipe, tasks), self._ask)
             self.answer(engine, START, recipe.model)

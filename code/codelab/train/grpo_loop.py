@@ -34,7 +34,7 @@ from codelab.train.grpo_record import RecordGrpo
 from codelab.train.grpo_trainer import Divergence, TokenisedGRPOTrainer, true_positions
 from codelab.train.save import save_model
 from codelab.train.shelf import Shelf
-from codelab.train.trainers import load_policy
+from codelab.train.trainers import check_settings, load_policy, precision_kept
 from codelab.train.watch import WatchPolicy
 
 
@@ -94,12 +94,13 @@ def _train(lab: Lab[GrpoRecipe], unit: Unit, pool: Sequence[Task], ask: Asker) -
         keep=settings.keep_samples, keep_every=recipe.watch.every,
     )  # fmt: skip
     watch = WatchPolicy(lab, label, tokenizer, spent=lambda: clock.spent, over=lambda: record.over)
-    with meter.phase("set_up"):  # with vLLM: the engine's start
+    with meter.phase("set_up"), precision_kept(model, settings.precision):  # with vLLM: the engine's start
         trainer = TokenisedGRPOTrainer(
             model=model, reward_funcs=rewarder, args=arguments(recipe, unit, str(checkpoints)),
             train_dataset=Dataset.from_list([{"prompt": key} for key in rows]), processing_class=tokenizer,
             peft_config=adapter, callbacks=[record, watch],
         )  # fmt: skip
+    check_settings(trainer, settings.precision)
     trainer.prompt_ids, trainer.clock = prompts, clock
     trainer.remove_callback(PrinterCallback)
     for one in filter(None, (trainer.model, trainer.ref_model)):
