@@ -46,6 +46,37 @@ def compare(recipe: ArmsRecipe, run: Sink, rows: Mapping[str, Rows], start: str)
     run.table("comparison", table)
 
 
+def rivals(recipe: ArmsRecipe, run: Sink, rows: Mapping[str, Rows]) -> None:
+    """Write ``<arm>.<setting>.pass@k.over.<rival>``: every arm against other methods' models, paired over tasks.
+
+    Baselines named alike but for a number at the end (``dpo-0``, ``dpo-1``) are one rival's seeds and are averaged task
+    by task, as an arm's are.
+
+    Args:
+        recipe: names arms, seeds, baselines and settings.
+        run: the run.
+        rows: judged samples of the evaluated split by model.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in recipe.baselines:
+        head, dash, tail = name.rpartition("-")
+        groups.setdefault(head if dash and tail.isdigit() else name, []).append(name)
+    table: list[dict[str, Any]] = []
+    for setting in [GREEDY] * recipe.greedy + [setting_name(value) for value in recipe.temperatures]:
+        for k in sorted({1, *recipe.k}) if setting != GREEDY else [1]:
+            for rival, names in groups.items():
+                base = _mean([task_scores(_of(rows[name], setting), k) for name in names])
+                for arm in recipe.arms:
+                    units = [unit.label for unit in recipe.units() if unit.name == arm]
+                    scores = [task_scores(_of(rows[label], setting), k) for label in units]
+                    found = _pair(arm, setting, k, base, scores)
+                    table.append(found | {"rival": rival, "rival_score": found.pop("start"), "rival_seeds": len(names)})
+                    name = f"{arm}.{setting}.pass@{k}.over.{rival}"
+                    run.metric(name, **asdict(_difference(base, scores)), unit="share")
+    if table:
+        run.table("rivals", table)
+
+
 def _of(rows: Rows, setting: str) -> Rows:
     return [row for row in rows if row["setting"] == setting]
 

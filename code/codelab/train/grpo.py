@@ -20,7 +20,7 @@ from codelab.train import prompt_pool
 from codelab.train.arms import START, Arms, Lab, open_engine, require_weights
 from codelab.train.arms_recipe import Unit
 from codelab.train.colocate import Colocated
-from codelab.train.dpo_report import compare, conditions
+from codelab.train.dpo_report import compare, conditions, rivals
 from codelab.train.grpo_recipe import GrpoRecipe
 from codelab.train.grpo_report import hacking
 from codelab.train.shelf import Shelf, unload
@@ -69,6 +69,7 @@ def run(recipe: GrpoRecipe, run: Run) -> None:
             run.note(note)
     rows = {name: shelf.samples_so_far() for name, shelf in experiment.evaluated.items()}
     compare(recipe, run, rows, START)
+    rivals(recipe, run, rows)
     hacking(run, rows, lab.tasks, lab.ask)
     run.table("conditions", conditions(recipe, len(asked), lab.ask))
     kept = [Shelf(run, f"{unit.label}.train") for unit in recipe.units()]

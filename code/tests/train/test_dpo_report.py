@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from codelab.train.dpo_recipe import DpoRecipe
-from codelab.train.dpo_report import compare
+from codelab.train.dpo_report import compare, rivals
 
 from .test_dpo import values
 
@@ -80,3 +80,32 @@ def test_better_and_worse_are_written_only_where_the_interval_excludes_zero(book
     assert verdicts["same", "t0.8", 1] == verdicts["same", "greedy", 1] == "no difference shown"
     assert verdicts["bad", "greedy", 1] == verdicts["base", "t0.8", 2] == "worse"
     assert set(verdicts) == {(m, *s) for m in ("good", "same", "bad", "base") for s in SETTINGS}
+
+
+def test_rivals_that_differ_in_a_number_are_one_methods_seeds(tmp_path: Path) -> None:
+    recipe = DpoRecipe.model_validate(
+        values(
+            tmp_path,
+            arms={"good": {"beta": 0.1, "rate": 0.001}},
+            baselines=dict.fromkeys(("x-0", "x-1", "y"), "path:x"),
+        )
+    )
+    some, more = {task: 1 for task in TASKS if task % 2}, {task: 2 for task in TASKS if task % 3}
+    judged = {
+        "x-0": model(some, some),
+        "x-1": model({}, {}),
+        "y": model(more, more),
+        "good-seed0": model(more, more),
+        "good-seed1": model(some, more),
+    }
+    written = Book()
+    rivals(recipe, written, judged)
+    found = written.metrics["good.t0.8.pass@1.over.x"]
+    ours, theirs = (2 * sum(bool(task % 3) for task in TASKS) / 3, sum(task % 2 for task in TASKS) / 3 / 2)
+    assert found["value"] == pytest.approx((ours - theirs) / len(TASKS))
+    assert found["low"] > 0
+    assert written.metrics["good.t0.8.pass@1.over.y"]["value"] == 0
+    by_key = {(row["rival"], row["setting"], row["k"]): row for row in written.tables["rivals"]}
+    assert set(by_key) == {(rival, *s) for rival in ("x", "y") for s in SETTINGS}
+    assert (by_key["x", "t0.8", 1]["rival_seeds"], by_key["x", "t0.8", 1]["verdict"]) == (2, "better")
+    assert by_key["x", "t0.8", 1]["rival_score"] == pytest.approx(theirs / len(TASKS))
