@@ -44,6 +44,26 @@ def filters(run: Facts) -> list[dict[str, Any]]:
     ]
 
 
+def taken(run: Facts) -> dict[str, float]:
+    """Files taken by each filter, by the filter's name in the record."""
+    return {row["filter"]: float(row["files"]) for row in _rows(run, "filters")}
+
+
+def reach(run: Facts) -> list[dict[str, float]]:
+    """Characters a token by tokenizer, one mapping a kind of text."""
+    found: dict[str, dict[str, float]] = {}
+    for row in _rows(run, "tokenizers"):
+        found.setdefault(row["texts"], {})[row["tokenizer"]] = float(row["characters_per_token"])
+    return list(found.values())
+
+
+def missed_in_all(run: Facts) -> dict[str, float]:
+    """Copies that the detector missed, by disguise, over both benchmarks."""
+    rows = _rows(run, "disguises")
+    return {name: float(sum(row["missed"] for row in rows if row["disguise"] == name)) for name in
+            dict.fromkeys(row["disguise"] for row in rows)}  # fmt: skip
+
+
 def rule(run: Facts, name: str) -> float:
     """One of the rules' limits, as the record has it."""
     return float(next(row["value"] for row in _rows(run, "rules") if row["rule"] == name))

@@ -115,7 +115,16 @@ def test_disguises_stand_side_by_side_and_repositories_by_licence() -> None:
     assert ch12.disguises(run) == [
         {"disguise": "none", "mbpp_copies": 3, "mbpp_missed": 2, "humaneval_copies": 2, "humaneval_missed": 1}
     ]
+    assert ch12.missed_in_all(run) == {"none": 3}
     assert ch12.repositories(run) == "**PSF** (1): c/x.\n\n**MIT** (2): A/y, b/z.\n"
+
+
+def test_what_the_card_claims_is_read_by_name() -> None:
+    rows = [{"texts": texts, "tokenizer": name, "characters_per_token": value}
+            for texts, name, value in (("x", "a", 3), ("x", "b", 2), ("y", "b", 1), ("y", "a", 4))]  # fmt: skip
+    run = _facts(tables={"tokenizers": rows, "filters": [{"filter": "size", "files": 7}]})
+    assert ch12.reach(run) == [{"a": 3, "b": 2}, {"b": 1, "a": 4}]
+    assert ch12.taken(run) == {"size": 7}
 
 
 def test_the_log_names_failures_and_times_take_the_newest_success() -> None:
