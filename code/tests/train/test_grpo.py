@@ -10,6 +10,8 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from codelab.book.facts import Facts
+from codelab.book.worked import ch10
 from codelab.cli.registry import load
 from codelab.records import find_records, read_samples, read_steps, verify_files
 from codelab.tasks import mbpp
@@ -107,6 +109,17 @@ def test_arms_end_when_their_seconds_are_spent(tmp_path: Path, tiny_tokenizer: P
         assert last_look["step"] == rows[-1]["step"]
         assert float(last_look["seconds"]) == pytest.approx(float(rows[-1]["seconds"]), abs=1e-3)
         assert float(rows[-1]["kl_token"]) > 0, "measured where the loss has none too"
+    run = Facts(folder, record)  # what the book reads of it is there
+    assert set(ch10.steps(run)["arm"]) == set(ch10.looks(run)["arm"]) == {"a", "b"}
+    assert ch10.ladder(run, "a").groupby("step")["percent"].sum().tolist() == pytest.approx(
+        [100.0] * len(ch10.steps(run, ["a"]))
+    )
+    assert set(ch10.credit(run, "b")["curve"]) >= {"mean reward", "passing"}
+    assert [one["unit"] for one in ch10.judging(run)] == ["a-seed0", "b-seed0"]
+    assert ch10.settings(run)[0]["setting"] == "Loss"
+    price = {one["name"]: one["training"] for one in ch10.prices({"GRPO": run}, "t0.8")}
+    assert price.keys() == {"GRPO: a", "GRPO: b"}
+    assert all(1.5 <= 60 * minutes < 10 for minutes in price.values())
 
 
 @pytest.mark.parametrize(
