@@ -6,6 +6,7 @@ covered: making pairs (``codelab.train.pairs``), the objective itself, which is 
 
 import gc
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,6 +93,8 @@ def _train(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair], weights: Path
         raise UserError(f"recipe: training.length: no pair fits into {settings.length} tokens")
     run.metric("pairs_left_out", len(pairs) - len(rows), unit="pairs", method=f"longer than {settings.length} tokens")
     checkpoints = run.work / "checkpoints" / label
+    if weights and settings.adapter:  # unsloth begins a continued adapter anew, at the checkpoint's step
+        shutil.rmtree(checkpoints, ignore_errors=True)
     record = RecordSteps(run, arm=label)
     watch = WatchPolicy(lab, label, tokenizer) if weights is None else None
     with meter.phase("reference"), precision_kept(model, settings.precision):  # trl precomputes while it is set up
