@@ -18,7 +18,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help book book-quarto book-pandoc submission preview figures check test lint types bench lock \
+.PHONY: help book book-quarto book-pandoc submission preview figures check test lint types bench \
+        browser coverage mutation lock \
         setup-book setup-dev setup-train setup-gpu setup-quarto setup-bench clean
 
 help: ## List the targets
@@ -59,6 +60,15 @@ bench: setup-bench ## Evaluator speed, metering overhead, render time
 	$(BIN)/python code/bench/metering.py
 	$(BIN)/python code/bench/evaluator.py
 	$(BIN)/python code/bench/render.py
+
+browser: setup-dev ## Open _book in headless Chromium, where there is one, and look for faults
+	$(BIN)/python code/bench/browser.py _book
+
+coverage: setup-dev ## Which lines of the parts that must be right do tests reach?
+	$(BIN)/python code/bench/coverage.py
+
+mutation: setup-dev ## Which changes to the metrics and the judge do tests miss? Half an hour
+	$(BIN)/python code/bench/mutation.py
 
 lock: $(BIN)/python ## Resolve requirements/*.txt again from pyproject.toml
 	$(BIN)/python -m pip install --quiet 'uv>=0.9'

@@ -54,14 +54,17 @@ end
 
 if folder then
   search_index()
-  if plain_script() then
-    for page in pages() do
-      local html = read(page)
-      if html then
+  local plain_scripts = plain_script()
+  for page in pages() do
+    local html = read(page)
+    if html then
+      if plain_scripts then
         html = html:gsub('quarto%-html/quarto%.js" type="module"', 'quarto-html/quarto-plain.js" defer')
         html = html:gsub('<script src="[^"]*tabsets/tabsets%.js" type="module"></script>\n?', "")
-        write(page, html)
       end
+      -- The label of "previous" and "next" leaves out the number that they show; the text itself says it all.
+      html = html:gsub('(class="pagination%-link") aria%-label="[^"]*"', "%1")
+      write(page, html)
     end
   end
 end

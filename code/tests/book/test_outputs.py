@@ -19,6 +19,7 @@ from codelab.book.inspect_word import inspect_word
 from codelab.book.project import Book, read_book
 
 REPOSITORY = Path(__file__).parents[3]
+REPOSITORY_ADDRESS = "https://github.com/owner/exam"
 quarto = pytest.param("quarto", marks=[pytest.mark.quarto, pytest.mark.slow])
 
 
@@ -27,6 +28,9 @@ def built(request: pytest.FixtureRequest, fixture_book: Book, tmp_path_factory: 
     """The fixture book, rendered, with its output in ``_book``."""
     root = tmp_path_factory.mktemp(request.param) / "book"
     shutil.copytree(fixture_book.root, root)
+    settings = (root / "_quarto.yml").read_text(encoding="utf-8")
+    address = f"book:\n  repo-url: {REPOSITORY_ADDRESS}\n  repo-branch: trunk\n  repo-actions: [edit]\n"
+    (root / "_quarto.yml").write_text(settings.replace("book:\n", address, 1), encoding="utf-8")
     if request.param == "pandoc":
         book = read_book(root)
         build_pandoc(book)
@@ -99,6 +103,13 @@ def test_figures_stay_vectors(built: Book) -> None:
 def test_code_is_whole_in_the_pdf(built: Book) -> None:
     text = "".join(page.extract_text() for page in PdfReader(built.root / "_book" / f"{built.stem}.pdf").pages)
     assert "surely" in text, "the end of the longest line"
+
+
+def test_every_page_can_be_edited_where_the_repository_has_an_address(built: Book, fixture_book: Book) -> None:
+    for chapter in built.chapters:
+        page = (built.root / "_book" / chapter.page).read_text(encoding="utf-8")
+        assert f'href="{REPOSITORY_ADDRESS}/edit/trunk/{chapter.path}"' in page, chapter.path
+    assert fixture_book.repository == ""
 
 
 def test_provenance_is_on_the_page(built: Book) -> None:

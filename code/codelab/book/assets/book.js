@@ -24,7 +24,14 @@ for (const pre of document.querySelectorAll("pre.sourceCode, pre[class]")) {
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   });
 }
-for (const pre of document.querySelectorAll("pre")) pre.tabIndex = 0; // scrolls with the keyboard
+// Whatever scrolls sideways can be reached and scrolled with the keyboard.
+const scrolling = () => {
+  for (const box of document.querySelectorAll("pre, .equation, .wide, main math, main p, main li")) {
+    if (box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX === "auto") box.setAttribute("tabindex", "0");
+  }
+};
+scrolling();
+window.addEventListener("resize", scrolling);
 
 const query = document.getElementById("query");
 const results = document.getElementById("results");

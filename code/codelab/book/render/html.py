@@ -153,6 +153,8 @@ def _fields(book: Book, pages: list[Page], place: int, body: str) -> dict[str, s
         "title": title,
         "front": front,
         "body": body,
+        "edit": f' <a href="{book.repository}/edit/{book.branch}/{chapter.path}">Edit this page</a>'
+        * bool(book.repository),
         "previous": neighbours.get("previous", ""),
         "next": neighbours.get("next", ""),
     }
