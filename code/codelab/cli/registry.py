@@ -16,10 +16,12 @@ from codelab.records import Recipe, Run, parse_recipe, read_yaml
 KINDS: dict[str, str] = {
     "bench": "bench.evaluator",
     "compare": "codelab.evaluate.compared",
+    "adapt": "codelab.train.adapt",
     "agreement": "codelab.evaluate.agreement",
     "corpus": "codelab.tasks.corpus.experiment",
     "quantize": "codelab.models.quantization.experiment",
     "dpo": "codelab.train.dpo",
+    "engines": "codelab.train.engines.experiment",
     "grpo": "codelab.train.grpo",
     "evaluate": "codelab.evaluate.experiment",
     "pretrain": "codelab.train.pretrain",

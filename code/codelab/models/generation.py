@@ -42,22 +42,28 @@ class NeverStop:
 class Prompt:
     """What one task asks: ``key`` names it in seeds, ``text`` goes to the model as it is, ``stop`` ends its answers.
 
-    ``messages`` replaces ``text`` for models with a chat template, which is applied by :func:`encode`.
+    ``messages`` replaces ``text`` for models with a chat template, which is applied by :func:`encode`; ``ids`` replaces
+    both by token ids as they are, where a length matters and no meaning does.
     """
 
     key: str
     text: str = ""
     messages: tuple[Mapping[str, str], ...] = ()
     stop: StopRule = field(default_factory=NeverStop)
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen; temperature 0 is greedy, where ``top_p`` has no effect."""
+    """How tokens are chosen; temperature 0 is greedy, where ``top_p`` has no effect.
+
+    ``ignore_end`` generates on past end tokens, so that engines that are timed make the same number of tokens.
+    """
 
     max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
+    ignore_end: bool = False
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
@@ -117,6 +123,8 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
     Raises:
         UserError: messages for a tokenizer without a chat template.
     """
+    if prompt.ids:
+        return list(prompt.ids)
     if not prompt.messages:
         return list(tokenizer(prompt.text)["input_ids"])
     if not getattr(tokenizer, "chat_template", None):

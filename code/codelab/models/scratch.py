@@ -5,6 +5,8 @@ device, quantised ones layer by layer, so that the peak is the finished model an
 have no outlier features and say nothing about quality. Not covered: quantising GPT-2's transposed layers this way.
 """
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 from codelab.errors import UserError
@@ -116,3 +118,40 @@ def _quantised(layer: Any, dtype: Any, device: Any, quantization: Quantization) 
         module=made,
     ).to(weight.device)
     return made
+
+
+def save(name: str, folder: Path, device: str, seed: int = 0) -> Path:
+    """Write random weights in bf16 with a tokenizer of bytes, for tools that read folders.
+
+    The tokenizer has 256 entries, pad, end and every byte that UTF-8 uses, and so fits every shape; its end and pad
+    tokens go into the configuration.
+    """
+    import torch  # noqa: PLC0415
+
+    from codelab.models.load import pick_device  # noqa: PLC0415
+
+    model = build(name, torch.bfloat16, pick_device(device), seed=seed)
+    tokenizer = byte_tokenizer()
+    for part in (model.config, model.generation_config):
+        part.pad_token_id, part.eos_token_id, part.bos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id, None
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+    return folder
+
+
+def byte_tokenizer() -> Any:
+    """One token a byte: 0xC0 and 0xC1, which valid UTF-8 never uses, make room for pad and end."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
+
+    unused = {"À", "Á"}  # as the byte-level alphabet writes them
+    alphabet = sorted(set(pre_tokenizers.ByteLevel.alphabet()) - unused)
+    vocabulary = {token: i for i, token in enumerate(["<|pad|>", "<|end|>", *alphabet])}
+    raw = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    raw.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="<|pad|>", eos_token="<|end|>")

@@ -94,7 +94,8 @@ class TransformersGenerator:
             tokens[row, width - len(ids) :] = torch.tensor(ids)
             mask[row, width - len(ids) :] = 1
         device = self.model.device
-        stopper = _RowStop(self.tokenizer, stops, width, self.check_every, self.ends)
+        ends = () if sampling.ignore_end else self.ends
+        stopper = _RowStop(self.tokenizer, stops, width, self.check_every, ends)
         draw = [_DrawFromRows(seeds, sampling, width)] if sampling.temperature > 0 else []
         with torch.inference_mode():
             out = self.model.generate(
@@ -106,7 +107,7 @@ class TransformersGenerator:
             )
         answers = out[:, width:].tolist()
         return [
-            finish(self.tokenizer, answer[: stopper.stopped_at.get(row)], self.ends, stops[row])
+            finish(self.tokenizer, answer[: stopper.stopped_at.get(row)], ends, stops[row])
             for row, answer in enumerate(answers)
         ]
 
@@ -122,7 +123,7 @@ class TransformersGenerator:
             repetition_penalty=1.0,
             no_repeat_ngram_size=0,
             pad_token_id=self.pad,
-            eos_token_id=list(self.ends) or None,
+            eos_token_id=None if sampling.ignore_end else list(self.ends) or None,
             use_cache=True,
             cache_implementation=None if self.cache == "dynamic" else self.cache,
         )

@@ -41,6 +41,7 @@ class VllmGenerator:
         enforce_eager: no compilation and no CUDA graphs: starts faster, generates slower.
         logprobs: sum the chosen tokens' log-probabilities; costs time for every token.
         on_rows: called with the number of completions when they are done.
+        count_memory: let :meth:`allocator_peak` ask the engine's process.
 
     Raises:
         UserError: vLLM or a GPU is missing.
@@ -57,6 +58,7 @@ class VllmGenerator:
         enforce_eager: bool = False,
         logprobs: bool = False,
         on_rows: Callable[[int], None] | None = None,
+        count_memory: bool = False,
     ) -> None:
         if importlib.util.find_spec("vllm") is None:
             raise UserError(
@@ -87,7 +89,15 @@ class VllmGenerator:
             enable_prefix_caching=True,
             generation_config="vllm",  # else the model's own file would change temperature or top-p unseen
             seed=0,
+            **({"worker_extension_cls": "codelab.models.vllm_worker.CountMemory"} if count_memory else {}),
         )
+
+    def allocator_peak(self) -> int:
+        """Peak of torch's CUDA allocator in the engine's process, bytes; the parent's own allocator sees none of it.
+
+        Only with ``count_memory``.
+        """
+        return int(max(self.llm.collective_rpc("allocator_peak")))
 
     @property
     def context(self) -> int:
@@ -118,7 +128,8 @@ class VllmGenerator:
                 max_tokens=sampling.max_new_tokens,
                 seed=sample_seed(seed, prompts[i].key, index) if sampling.temperature > 0 else None,
                 stop=list(prompts[i].stop.strings) or None,
-                stop_token_ids=list(self.ends),
+                stop_token_ids=[] if sampling.ignore_end else list(self.ends),
+                ignore_eos=sampling.ignore_end,
                 include_stop_str_in_output=True,  # the rule looks for it again in the finished text
                 logprobs=self.logprobs,
             )
@@ -128,13 +139,13 @@ class VllmGenerator:
             asked = [{"prompt_token_ids": encoded[i]} for i, _ in rows]
             done = self.llm.generate(asked, settings, use_tqdm=False)
             for (i, index), output in zip(rows, done, strict=True):
-                results[i][index] = self._completion(output.outputs[0], prompts[i])
+                results[i][index] = self._completion(output.outputs[0], prompts[i], sampling)
             if self.on_rows:
                 self.on_rows(len(rows))
         return results
 
-    def _completion(self, output: Any, prompt: Prompt) -> Completion:
-        made = finish(self.tokenizer, list(output.token_ids), self.ends, prompt.stop)
+    def _completion(self, output: Any, prompt: Prompt, sampling: Sampling) -> Completion:
+        made = finish(self.tokenizer, list(output.token_ids), () if sampling.ignore_end else self.ends, prompt.stop)
         if output.logprobs is None:
             return made
         chosen = [next(iter(step.values())).logprob for step in output.logprobs[: made.tokens]]

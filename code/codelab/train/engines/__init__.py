@@ -1,0 +1,1 @@
+"""What sampling engines and trainers cost beside one another: seconds, tokens and memory by phase."""
