@@ -27,10 +27,11 @@ ROWS = [("a", [8, 9, 1]), ("b", [21, 22, 23, 24, 1]), ("b", [25, 1]), ("a", [30,
 def trainer(folder: Path, rewards: list[float | None], policy: Any = None, **changes: Any) -> TokenisedGRPOTrainer:
     settings: dict[str, Any] = {
         "num_generations": 2, "loss_type": "grpo", "scale_rewards": "group", "beta": 0.0, "max_completion_length": 8,
-        "mask_truncated_completions": False, "use_bias_correction_kl": False,
+        "mask_truncated_completions": False, "use_bias_correction_kl": False, "per_device_train_batch_size": 4,
+        "gradient_accumulation_steps": 1, "max_steps": 1,
     }  # fmt: skip
     config = GRPOConfig(
-        output_dir=str(folder), per_device_train_batch_size=4, gradient_accumulation_steps=1, max_steps=1, bf16=False,
+        output_dir=str(folder), bf16=False,
         report_to="none", use_cpu=True, gradient_checkpointing=False, remove_unused_columns=False,
         disable_dropout=True, **(settings | changes),
     )  # fmt: skip
@@ -185,3 +186,23 @@ def test_trl_is_told_everything_that_the_recipe_says(tmp_path: Path) -> None:
         "gradient_checkpointing": False, "vllm_importance_sampling_mode": "token_truncate",
     }  # fmt: skip
     assert {name: getattr(given, name) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(("loss", "scale"), [("grpo", "group"), ("dr_grpo", "none"), ("dapo", "group")])
+def test_what_is_rewarded_becomes_more_frequent(loss: str, scale: str, tmp_path: Path) -> None:
+    shares: list[float] = []
+
+    def even(completion_ids: list[list[int]], **_: Any) -> list[float]:
+        found = [sum(token % 2 == 0 for token in ids) / len(ids) for ids in completion_ids]
+        shares.append(statistics.mean(found))
+        return found
+
+    made = trainer(
+        tmp_path, [], loss_type=loss, scale_rewards=scale, num_generations=16, max_steps=25, learning_rate=3e-3,
+        per_device_train_batch_size=16, gradient_accumulation_steps=2, lr_scheduler_type="constant", save_strategy="no",
+        disable_tqdm=True, logging_strategy="no",
+    )  # fmt: skip
+    made.reward_funcs = [even]
+    made.train()
+    assert len(shares) == 25
+    assert statistics.mean(shares[-3:]) > statistics.mean(shares[:3]) + 0.2
