@@ -41,7 +41,7 @@ def main() -> None:
     from codelab.cli import verbs  # noqa: F401, PLC0415 - registers the verbs, after app exists
 
     try:
-        app()
+        app(prog_name="codelab")
     except UserError as error:
         print(f"codelab: {error}", file=sys.stderr)
         sys.exit(2)

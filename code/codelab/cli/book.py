@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from codelab.cli import complete
 from codelab.cli.app import app
 from codelab.errors import UserError
 from codelab.records import sha256_file
@@ -143,7 +144,11 @@ def check() -> None:
 
 
 @app.command("figures")
-def figures(names: Annotated[list[str] | None, typer.Argument(help="Which diagrams; all by default.")] = None) -> None:
+def figures(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which diagrams; all by default.", autocompletion=complete.drawings)
+    ] = None,
+) -> None:
     """Draw the diagrams of the essays into figures/ (SVG, and PNG for Word).
 
     Example: codelab figures q2-memory
@@ -158,7 +163,9 @@ def figures(names: Annotated[list[str] | None, typer.Argument(help="Which diagra
 
 @app.command("runs")
 def runs(
-    recipe: Annotated[str | None, typer.Argument(help="Only the runs of this recipe.")] = None,
+    recipe: Annotated[
+        str | None, typer.Argument(help="Only the runs of this recipe.", autocompletion=complete.recorded)
+    ] = None,
     results: Annotated[Path, typer.Option(help="Where records are.")] = Path("results"),
 ) -> None:
     """List all recorded runs, the failed ones too.
@@ -171,7 +178,10 @@ def runs(
     from codelab.book.formats import show  # noqa: PLC0415
     from codelab.records import find_records  # noqa: PLC0415
 
-    table = Table("recipe", "run", "state", "device", "time", "commit", "metrics", box=None)
+    table = Table(box=None)
+    for heading in ("recipe", "run", "state", "device", "time", "commit", "metrics"):
+        # Names and runs are there to be copied: they are never cut.
+        table.add_column(heading, no_wrap=heading in {"recipe", "run"}, overflow="fold")
     found = sorted(find_records(results, recipe), key=lambda pair: pair[1].started)
     for _, record in found:
         device = record.device.name if record.device else record.environment.cpu
@@ -181,4 +191,5 @@ def runs(
         table.add_row(name, record.run, record.state, device, str(show(record.seconds, unit="s")), commit, metrics)
     if not found:
         raise UserError(f"{results}: no records{f' of {recipe}' if recipe else ''}; `codelab run` makes them")
-    Console().print(table)
+    console = Console()
+    console.print(table, soft_wrap=not console.is_terminal)

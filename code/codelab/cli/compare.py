@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from codelab.cli import complete
 from codelab.cli.app import app
 
 
 @app.command("compare")
 def compare(
-    first: Annotated[Path, typer.Argument(help="Folder of the base's record, results/RECIPE/RUN.")],
-    second: Annotated[Path, typer.Argument(help="Folder of the other record.")],
+    first: Annotated[
+        Path, typer.Argument(help="Folder of the base's record, results/RECIPE/RUN.", autocompletion=complete.records)
+    ],
+    second: Annotated[Path, typer.Argument(help="Folder of the other record.", autocompletion=complete.records)],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of sentences.")] = False,
 ) -> None:
     """Is the second model better than the first, on the same tasks?

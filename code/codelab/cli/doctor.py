@@ -33,6 +33,7 @@ def rows() -> list[tuple[str, bool, str]]:
     remark = quarto or "not on PATH: the book is written by Pandoc and Typst, without Word and without freezing"
     found.append(("quarto", quarto is not None, remark))
     found.append(_mbpp())
+    found.append(_recipes())
     free = shutil.disk_usage(Path.cwd()).free
     found.append(("disk", free > 5e9, f"{free / 1e9:.0f} GB free here"))
     return found
@@ -71,6 +72,31 @@ def _gpu() -> tuple[str, bool, str]:
     if facts is None:
         return "gpu", False, "none found: recipes sized for a CPU run here; the book needs no GPU"
     return "gpu", True, f"{facts.count} x {facts.name}, {facts.memory_bytes / 1e9:.0f} GB, driver {facts.driver}"
+
+
+def _recipes() -> tuple[str, bool, str]:
+    """How many recipes below the current folder this machine can run, by the hardware that each names."""
+    from codelab.measure import device  # noqa: PLC0415
+    from codelab.records import read_yaml  # noqa: PLC0415
+
+    facts = device.facts()
+    memory = facts.memory_bytes / 1e9 if facts else 0
+    every = sorted(Path("recipes").glob("*.yaml"))
+    if not every:
+        return "recipes", False, "none below this folder; run this in the repository"
+    fitting = []
+    for path in every:
+        hardware = read_yaml(path).get("hardware") or {}
+        absent = [name for extra in hardware.get("extras", ()) for name in _EXTRAS.get(extra, ()) if not _there(name)]
+        suits = hardware.get("device") != "gpu" or (facts is not None and memory >= hardware.get("gpu_memory_gb", 0))
+        if suits and not absent:
+            fitting.append(path.stem)
+    named = f": {', '.join(fitting[:4])}{' …' if len(fitting) > 4 else ''}" if fitting else ""
+    return "recipes", bool(fitting), f"{len(fitting)} of {len(every)} can run here{named}"
+
+
+def _there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def _mbpp() -> tuple[str, bool, str]:

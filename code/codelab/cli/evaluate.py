@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from codelab.cli import complete
 from codelab.cli.app import app
 from codelab.cli.registry import load
 from codelab.cli.run import check_machine, execute
@@ -17,7 +18,13 @@ from codelab.records import parse_recipe, read_yaml
 
 @app.command("evaluate")
 def evaluate(
-    recipe: Annotated[Path, typer.Option(help="An evaluation recipe, for example recipes/evaluate-cpu.yaml.")],
+    recipe: Annotated[
+        Path,
+        typer.Option(
+            help="An evaluation recipe, for example recipes/evaluate-smollm2-135m-cpu.yaml.",
+            autocompletion=complete.recipes,
+        ),
+    ],
     model: Annotated[
         str | None, typer.Option(help="hub:owner/name, path:folder or pypi:smollm2-135m; default: the recipe's.")
     ] = None,
@@ -31,7 +38,7 @@ def evaluate(
 
     With --model the record goes to results/RECIPE-MODEL/, so that records of several models stay apart.
 
-    Example: codelab evaluate --model pypi:smollm2-135m --recipe recipes/evaluate-cpu.yaml
+    Example: codelab evaluate --model pypi:smollm2-135m --recipe recipes/evaluate-smollm2-135m-cpu.yaml
     """
     loaded = load(recipe)
     if not isinstance(loaded.recipe, EvaluateRecipe):

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from codelab.cli import complete
 from codelab.cli.app import app
 from codelab.cli.registry import Loaded, load
 from codelab.errors import Paused, UserError
@@ -28,7 +29,12 @@ _EXTRA_MODULES = {
 
 @app.command("run")
 def run(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/q7-quantize-smollm2-cpu.yaml.")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            help="A recipe, for example recipes/q7-quantize-smollm2-cpu.yaml.", autocompletion=complete.recipes
+        ),
+    ],
     results: Annotated[Path, typer.Option(help="Where records go.")] = Path("results"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing a killed run.")] = False,
     stop_after: Annotated[
