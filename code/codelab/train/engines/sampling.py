@@ -86,7 +86,8 @@ def _import(sampler: Sampler) -> None:
             os.environ.setdefault(name, value)
         import vllm  # noqa: F401, PLC0415
     else:
-        import transformers  # noqa: F401, PLC0415
+        import accelerate  # noqa: F401, PLC0415
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401, PLC0415 - transformers is lazy
 
         import codelab.models.transformers_generation  # noqa: F401, PLC0415
 
