@@ -6,9 +6,10 @@ both, and a pair that does not fit the context is left out and counted, never cu
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -69,7 +70,19 @@ class Example:
     completion: str
 
 
-def pairs(recipe: SftRecipe, run: Run) -> list[Example]:
+class Trains(Protocol):
+    """A recipe that trains on pairs."""
+
+    @property
+    def mix(self) -> Mix:
+        """What is trained on."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The first one shuffles."""
+
+
+def pairs(recipe: Trains, run: Run) -> list[Example]:
     """The examples of one epoch, in a seeded order.
 
     Raises:
@@ -81,9 +94,7 @@ def pairs(recipe: SftRecipe, run: Run) -> list[Example]:
         tasks = mbpp.load(mix.mbpp_source)
         run.data(mbpp.facts(mix.mbpp_source))
         train = [task for task in mbpp.select(tasks, "train") if task.task_id not in MIXED_UP]
-        shots = [task for task in tasks if task.task_id in prompts.SHOTS]
-        solved = [Example(_question(task, mix.style, shots), prompts.target(task, mix.style)) for task in train]
-        rows += solved * mix.mbpp_repeats
+        rows += solved(train, mix.style, tasks) * mix.mbpp_repeats
     if mix.instructions:
         path = Path(mix.instructions)
         extra = instructions.load(path, limit=mix.instructions_limit)
@@ -93,6 +104,12 @@ def pairs(recipe: SftRecipe, run: Run) -> list[Example]:
         raise UserError("recipe: mix: expected MBPP repeats, instructions, or both")
     random.Random(recipe.seeds[0]).shuffle(rows)
     return rows
+
+
+def solved(tasks: Sequence[mbpp.Task], style: str, everything: Sequence[mbpp.Task]) -> list[Example]:
+    """Tasks with their reference solutions, in one prompt style; ``everything`` holds the examples that some show."""
+    shots = [task for task in everything if task.task_id in prompts.SHOTS]
+    return [Example(_question(task, style, shots), prompts.target(task, style)) for task in tasks]
 
 
 def _question(task: mbpp.Task, style: str, shots: list[mbpp.Task]) -> Prompt:

@@ -49,6 +49,17 @@ class Shards:
         """Shape (len(starts), length + 1): the tokens of some rows."""
         return np.stack([self.arrays[index][begin : begin + length + 1].astype(np.int64) for index, begin in starts])
 
+    def some_rows(self, length: int, count: int) -> npt.NDArray[np.int64]:
+        """The first ``count`` rows (or all there are), shape (rows, length + 1).
+
+        Raises:
+            UserError: fewer than two, from which no spread can be had.
+        """
+        starts = self.row_starts(length)[:count]
+        if len(starts) < 2:
+            raise UserError(f"held-out tokens: {self.tokens}, expected at least two rows of {length} + 1")
+        return self.rows(starts, length)
+
 
 @dataclass(frozen=True)
 class TokenFolder:
