@@ -15,14 +15,15 @@ _SCALE = float(1 << 64)
 
 def is_held_out(repo: str, path: str) -> bool:
     """Whether a file belongs to the held-out part."""
-    return _fraction("held out 1", repo, path) < HELD_OUT
+    return fraction("held out 1", repo, path) < HELD_OUT
 
 
 def rank(repo: str, path: str) -> float:
     """Where in the corpus a file stands, from 0 to 1: a shuffle that never changes."""
-    return _fraction("order 1", repo, path)
+    return fraction("order 1", repo, path)
 
 
-def _fraction(salt: str, repo: str, path: str) -> float:
+def fraction(salt: str, repo: str, path: str) -> float:
+    """A number from 0 to 1 that a salt, a source and a path alone decide."""
     digest = hashlib.sha256(f"{salt}\0{repo}\0{path}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") / _SCALE
