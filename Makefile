@@ -18,7 +18,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help book book-quarto book-pandoc submission preview figures check test lint types bench \
+.PHONY: help book book-quarto book-pandoc submission preview figures readme picture check test lint types bench \
         browser coverage mutation lock \
         setup-book setup-dev setup-train setup-gpu setup-quarto setup-bench clean
 
@@ -43,6 +43,12 @@ preview: setup-book ## quarto preview while writing
 figures: setup-book ## Draw figures/*.svg again
 	$(BIN)/codelab figures
 
+readme: setup-book ## Write the tables of README.md again
+	$(BIN)/codelab book readme
+
+picture: setup-dev ## Draw the picture in README.md from _book; needs Chromium
+	PYTHONPATH=code $(BIN)/python code/bench/picture.py _book
+
 check: setup-book ## Is anything frozen stale? Are references and figures complete?
 	$(BIN)/codelab check
 
@@ -62,7 +68,7 @@ bench: setup-bench ## Evaluator speed, metering overhead, render time
 	$(BIN)/python code/bench/render.py
 
 browser: setup-dev ## Open _book in headless Chromium, where there is one, and look for faults
-	$(BIN)/python code/bench/browser.py _book
+	PYTHONPATH=code $(BIN)/python code/bench/browser.py _book
 
 coverage: setup-dev ## Which lines of the parts that must be right do tests reach?
 	$(BIN)/python code/bench/coverage.py

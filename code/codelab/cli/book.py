@@ -53,16 +53,21 @@ def build(
 ) -> None:
     """Write the book into _book/: HTML, PDF, Word and notebooks, and look at what came out.
 
+    With Quarto, stale chapters are executed and stamped, and README.md gets the tables of today's records.
+
     Example: codelab book build --renderer pandoc
     """
     from codelab.book.build import build_pandoc, build_quarto, find_quarto, look  # noqa: PLC0415
     from codelab.book.downloads import add_notebooks  # noqa: PLC0415
+    from codelab.book.readme import update  # noqa: PLC0415
 
     book, began = _book(), time.monotonic()
     if renderer is Renderer.auto:
         renderer = Renderer.quarto if find_quarto() else Renderer.pandoc
     output = build_quarto(book) if renderer is Renderer.quarto else build_pandoc(book, allow_stale=allow_stale)
     add_notebooks(book, output)
+    if renderer is Renderer.quarto and (book.root / "README.md").exists():
+        update(book.root)
     seconds = time.monotonic() - began
     _report(look(book, output), f"{output / 'index.html'} ({renderer.value}, {seconds:.1f} s)")
 
@@ -95,6 +100,17 @@ def submission(
     _report(made.look(book, folder), f"{folder / made.ARCHIVE}: complete")
 
 
+@book_app.command("readme")
+def readme() -> None:
+    """Write the tables of README.md again, from records and recipes.
+
+    Example: codelab book readme
+    """
+    from codelab.book.readme import update  # noqa: PLC0415
+
+    typer.echo("README.md: written again" if update(_book().root) else "README.md: its tables are those of the records")
+
+
 @book_app.command("stamp")
 def stamp_verb() -> None:
     """Note what the frozen chapters were made from; run it after `quarto render`.
@@ -124,17 +140,18 @@ def inspect_verb(
 def check() -> None:
     """Is anything stale, incomplete or against the book's rules? One line a fault, status 1.
 
-    Looks at frozen chapters, the code, records and recipes that they read, diagrams, bibliography and chapters.
+    Looks at frozen chapters, the code, records and recipes that they read, diagrams, bibliography, chapters and README.
 
     Example: codelab check
     """
     from codelab.book.diagrams import outdated  # noqa: PLC0415
     from codelab.book.freshness import stale  # noqa: PLC0415
     from codelab.book.lint import lint  # noqa: PLC0415
+    from codelab.book.readme import outdated as readme_outdated  # noqa: PLC0415
     from codelab.records import find_records, verify_files  # noqa: PLC0415
 
     book = _book()
-    faults = [*stale(book), *lint(book), *outdated(book.root / "figures")]
+    faults = [*stale(book), *lint(book), *outdated(book.root / "figures"), *readme_outdated(book.root)]
     for folder, record in find_records(book.root / "results"):
         try:
             verify_files(folder, record)
