@@ -8,7 +8,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from codelab.book import claim_check
+from codelab.book import claim_check, sources
 from codelab.book.bibliography import incomplete, read_entries
 from codelab.book.freshness import trees
 from codelab.book.project import Book, Chapter
@@ -33,7 +33,7 @@ def lint(book: Book) -> list[str]:
     faults: list[str] = []
     defined = {name for chapter in book.chapters for name in _identifiers(chapter)}
     for chapter in book.chapters:
-        for rule in (size, cells, definitions, sentences, figures, tables, numbers, claim_check.faults):
+        for rule in (size, cells, definitions, sentences, figures, tables, numbers, claim_check.faults, sources.faults):
             faults += [f"{chapter.path}:{line}: {what}" for line, what in rule(chapter)]
         for line, text in prose_lines(chapter):
             faults += [
