@@ -52,7 +52,7 @@ def run(recipe: AdaptRecipe, run: Run) -> None:
     everything = mbpp.load(recipe.questions.source)
     run.data(mbpp.facts(recipe.questions.source))
     asked = engines.questions_asked(recipe.questions)
-    learnt = pairs(recipe, run) if any(s.on == "pairs" for arm in recipe.arms.values() for s in arm.stages) else []
+    learnt = pairs(recipe, run) if any(s.data == "pairs" for arm in recipe.arms.values() for s in arm.stages) else []
     validation = [task for task in mbpp.select(everything, "validation") if task.task_id not in MIXED_UP]
     meter = Meter()
     with sandbox(recipe.judging, everything, meter) as pool:

@@ -205,7 +205,7 @@ class Trainer:
     def _log(self, stage: Stage, factor: float) -> None:
         names = self._sums[-1]
         means = {name: sum(row[name] for row in self._sums) / len(self._sums) for name in names}
-        row: dict[str, Any] = {"unit": self.unit.label, "step": self.steps, "on": stage.on, "tokens": self.tokens}
+        row: dict[str, Any] = {"unit": self.unit.label, "step": self.steps, "data": stage.data, "tokens": self.tokens}
         row |= {"seconds": round(self.seconds, 3), "rate": stage.rate * factor, **means}
         self._sums = []
         self.run.step(**row)

@@ -188,16 +188,16 @@ class Workshop:
         length, made = self.recipe.length, {}  # type: tuple[int, dict[str, Rows]]
 
         def rows(stage: Stage) -> Rows:
-            if stage.on not in made:
-                if stage.on == "text":
+            if stage.data not in made:
+                if stage.data == "text":
                     made["text"] = TextRows(RowOrder(self.text.train, length, unit.seed))
                 else:
                     made["pairs"] = PairRows(self._learnt, length, unit.seed)
             if not stage.replay:
-                return made[stage.on]
+                return made[stage.data]
             if "old" not in made:
                 made["old"] = TextRows(RowOrder(self.old.train, length, unit.seed))
-            return Mixed(made[stage.on], made["old"], stage.replay)
+            return Mixed(made[stage.data], made["old"], stage.replay)
 
         return rows
 

@@ -24,7 +24,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 class Stage(Strict):
     """One stretch of training with one kind of data and one learning-rate curve."""
 
-    on: Literal["text", "pairs"]
+    data: Literal["text", "pairs"]
     share: float = Field(default=1.0, gt=0, le=1, description="of the arm's budget; the shares of an arm sum to 1")
     rate: float = Field(gt=0, description="peak learning rate; the curve starts at 0: re-warming")
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of the stage")

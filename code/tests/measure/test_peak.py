@@ -89,7 +89,7 @@ def test_paged_state_is_not_on_the_device_where_tensors_are_large() -> None:
 def test_methods_and_checkpointing_are_ordered(name: str) -> None:
     shape = SHAPES[name]
     full, lora, qlora = (step_peak(shape, Step(method, 2, 1024, checkpointing=True)).total
-                         for method in ("full", "lora", "qlora"))  # type: ignore[arg-type]  # fmt: skip
+                         for method in ("full", "lora", "qlora"))  # fmt: skip
     assert full > lora > qlora
     kept = step_peak(shape, Step("lora", 2, 1024)).total
     assert kept > lora

@@ -122,7 +122,8 @@ def pod(content: bytes) -> Iterator[Document]:
 
 def _pod_plain(text: str) -> str:
     text = re.sub(r"L<(?:([^|<>]*)\|)?([^<>]*)>", lambda match: match[1] or match[2], text)
-    while (plain := re.sub(r"[A-Z]<+\s?([^<>]*?)\s?>+", r"\1", text)) != text:
+    text = re.sub(r"[A-Z]<<+\s(.*?)\s>>+", r"\1", text, flags=re.S)
+    while (plain := re.sub(r"[A-Z]<([^<>]*)>", r"\1", text)) != text:
         text = plain
     return text
 
