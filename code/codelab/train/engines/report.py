@@ -14,11 +14,13 @@ from codelab.train.engines.recipe import Cell, EnginesRecipe, Start
 
 Answers = Mapping[str, Mapping[str, Any]]
 _START = ("import", "load", "setup", "warm-up")
+_STARTS: tuple[Start, ...] = ("cold", "warm")
+_DOUBLINGS = 14  # 16 completions to 131,072
 _MEMORY = ("cpu_peak", "gpu_allocated", "gpu_device")
 
 
 def write(recipe: EnginesRecipe, run: Sink, answers: Answers) -> None:
-    """Write the tables ``cells``, ``sampling``, ``training``, ``ratios``, ``break_even`` and ``factorial``."""
+    """Write cells, sampling, training, ratios, break_even, curves and factorial as tables, and the rates as metrics."""
     cells = [_cell(cell, answers[cell.key]) for cell in recipe.cells()]
     sampling, training = sampling_rates(recipe, answers), training_rates(recipe, answers)
     run.table("cells", cells)
@@ -26,6 +28,7 @@ def write(recipe: EnginesRecipe, run: Sink, answers: Answers) -> None:
     run.table("training", training)
     run.table("ratios", ratios(recipe, sampling, training))
     run.table("break_even", break_evens(recipe, answers))
+    run.table("curves", curves(recipe, answers))
     run.table("factorial", factorial(recipe, cells, sampling, training))
     for row in sampling:
         if row["count"] == recipe.sampling.counts[-1]:
@@ -78,7 +81,7 @@ def _first_steps(steps: Sequence[Mapping[str, Any]]) -> float:
 def sampling_rates(recipe: EnginesRecipe, answers: Answers) -> list[dict[str, Any]]:
     """A row a model, sampler, length and count: seconds and tokens a second, over repeats where there are several."""
     rows = []
-    for cell in recipe.cells():
+    for cell in _cold(recipe):
         found = answers[cell.key].get("sampling", ())
         for length, count in dict.fromkeys((row["length"], row["count"]) for row in found):
             seconds = [row["seconds"] for row in found if (row["length"], row["count"]) == (length, count)]
@@ -90,7 +93,7 @@ def sampling_rates(recipe: EnginesRecipe, answers: Answers) -> list[dict[str, An
 def training_rates(recipe: EnginesRecipe, answers: Answers) -> list[dict[str, Any]]:
     """A row a model, trainer, method and length: seconds a step by repeat, tokens a second, the allocator's peak."""
     wanted, rows = recipe.training, []
-    for cell in recipe.cells():
+    for cell in _cold(recipe):
         found = [row for row in answers[cell.key].get("training", ()) if not row["warm"]]
         for length in dict.fromkeys(row["length"] for row in found):
             mine = [row for row in found if row["length"] == length]
@@ -101,6 +104,11 @@ def training_rates(recipe: EnginesRecipe, answers: Answers) -> list[dict[str, An
             more = {"gpu_allocated": max(peaks, default=None)}
             rows.append(head | _spread(repeats, wanted.batch * 2 * length) | more)
     return rows
+
+
+def _cold(recipe: EnginesRecipe) -> list[Cell]:
+    """Rates are measured in cold processes; a warm one ends when it is ready."""
+    return [cell for cell in recipe.cells() if cell.start == "cold"]
 
 
 def _spread(seconds: Sequence[float], tokens: int) -> dict[str, Any]:
@@ -165,17 +173,33 @@ def break_evens(recipe: EnginesRecipe, answers: Answers) -> list[dict[str, Any]]
     first = next(iter(recipe.samplers), None)
     for model in recipe.models:
         for length in recipe.lengths:
-            for start in ("cold", "warm"):
+            for start in _STARTS:
                 for sampler in list(recipe.samplers)[1:]:
-                    kind: Start = "cold" if start == "cold" else "warm"
-                    quick = costs(recipe, answers, (model, str(first)), kind, length)
-                    slow = costs(recipe, answers, (model, sampler), kind, length)
+                    quick = costs(recipe, answers, (model, str(first)), start, length)
+                    slow = costs(recipe, answers, (model, sampler), start, length)
                     if quick and slow:
                         rows.append({
-                            "model": model, "length": length, "start": kind, "engine": sampler, "against": first,
+                            "model": model, "length": length, "start": start, "engine": sampler, "against": first,
                             "start_seconds": slow.start, "against_start_seconds": quick.start,
                             "completions": break_even(quick, slow), "largest_measured": recipe.sampling.counts[-1],
                         })  # fmt: skip
+    return rows
+
+
+def curves(recipe: EnginesRecipe, answers: Answers) -> list[dict[str, Any]]:
+    """Seconds of start and completions in every sampler, at counts that double from the smallest measured one."""
+    rows = []
+    for model in recipe.models:
+        for sampler in recipe.samplers:
+            for length in recipe.lengths:
+                for start in _STARTS:
+                    cost = costs(recipe, answers, (model, sampler), start, length)
+                    head = {"model": model, "engine": sampler, "length": length, "start": start}
+                    for i in range(_DOUBLINGS if cost else 0):
+                        count = recipe.sampling.counts[0] * 2**i
+                        seconds = cost.of(count) if cost else 0.0
+                        measured = count <= recipe.sampling.counts[-1]
+                        rows.append(head | {"completions": count, "seconds": seconds, "measured": measured})
     return rows
 
 
@@ -193,7 +217,7 @@ def factorial(
         model, trainer, method, length = step["model"], step["engine"], step["method"], step["length"]
         for sampler in recipe.samplers:
             rate = rates.get((model, sampler, length))
-            for start in ("cold", "warm"):
+            for start in _STARTS:
                 drawn = starts.get(("sample", model, sampler, None, start))
                 taught = starts.get(("train", model, trainer, method, start))
                 if not (rate and drawn and taught) or None in (drawn["start_seconds"], taught["start_seconds"]):

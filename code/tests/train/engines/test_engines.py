@@ -17,9 +17,7 @@ from codelab.measure.child import ChildError
 from codelab.records import Run, open_run, read_record, read_steps
 from codelab.tasks import mbpp
 from codelab.train.engines import experiment, report
-from codelab.train.engines.breakeven import Cost, break_even
 from codelab.train.engines.recipe import EnginesRecipe
-from codelab.train.engines.texts import Stream, pairs, prompts
 
 ROOT = Path(__file__).resolve().parents[4]
 TINY = ROOT / "recipes" / "q9-engines-tiny-cpu.yaml"
@@ -246,47 +244,6 @@ def test_the_command_line_says_in_one_line_what_to_install(name: str) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert "not installed here; run: make setup-gpu" in line
-
-
-def test_break_even_is_where_the_slow_start_is_paid() -> None:
-    quick, slow = Cost(10.0, {10: 10.0}), Cost(100.0, {10: 1.0})
-    assert break_even(quick, slow) == 100  # 10 + n against 100 + n / 10
-    assert slow.of(100) <= quick.of(100)
-    assert slow.of(99) > quick.of(99)
-    assert break_even(slow, quick) is None, "the quick start is behind in the end"
-    assert break_even(quick, Cost(5.0, {10: 1.0})) == 1
-    assert break_even(Cost(0, {8: 1.0}), Cost(1e9, {8: 0.5}), most=1000) is None
-
-
-def test_a_batch_costs_the_same_however_full_it_is() -> None:
-    batched = Cost(0.0, {8: 4.0}, batch=8)
-    assert [batched.of(count) for count in (0, 1, 8, 9, 16, 17)] == [0, 4, 4, 8, 8, 12]
-    assert break_even(batched, Cost(6.0, {8: 0.8})) == 9
-    assert break_even(batched, Cost(7.0, {8: 0.8})) == 17, "ahead at 9, behind again at 16"
-    curve = Cost(1.0, {10: 2.0, 20: 3.0})
-    assert [curve.of(count) for count in (5, 10, 15, 20, 30)] == [3, 3, 3.5, 4, 5]
-    with pytest.raises(ValueError, match="at least one"):
-        Cost(1.0, {}).of(3)
-
-
-def test_prompts_and_pairs_are_exactly_as_long_as_asked_and_never_the_same() -> None:
-    stream = Stream(["abc", "defgh", "", "ij"], lambda text: [ord(letter) for letter in text])
-    asked = prompts(stream, 3, 7, "p")
-    assert [len(one.ids) for one in asked] == [7, 7, 7]
-    assert bytes(asked[0].ids) == b"abcdefg"
-    assert len({one.ids for one in asked}) == 3
-    programs = [[1] * 4, [2] * 6, [3] * 50, [4] * 5]
-    rows = pairs(stream, programs, 0, 20, 5)
-    assert len(rows) == 5
-    for row in rows:
-        longest = max(len(row["chosen_ids"]), len(row["rejected_ids"]))
-        assert len(row["prompt_ids"]) + longest == 20
-        assert row["chosen_ids"][-1] == row["rejected_ids"][-1] == 0
-        assert row["chosen_ids"] != row["rejected_ids"]
-    with pytest.raises(UserError, match="leave no room"):
-        pairs(stream, [[3] * 50, [1]], 0, 20, 1)
-    with pytest.raises(UserError, match="no text"):
-        Stream(["", ""], list)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
