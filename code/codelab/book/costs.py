@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+_SHADES = ("#ececec", *PALE)  # imports and loading come first and take long: the quietest one
 _LINES = ("-", "--", ":", "-.")
 
 
@@ -42,7 +43,7 @@ def memory_over_time(frame: "pd.DataFrame", ylabel: str = "GPU memory (GB)") -> 
         for phase, begin, end in stretches(mine):
             if phase == "start":
                 continue
-            axes.axvspan(begin, end, color=PALE[phases.index(_plain(phase)) % len(PALE)], linewidth=0)
+            axes.axvspan(begin, end, color=_SHADES[phases.index(_plain(phase)) % len(_SHADES)], linewidth=0)
         axes.plot(mine["t"], mine["GB"], color=PALETTE[0], linewidth=1.4)
         axes.set_title(str(name), loc="left", fontsize=9, pad=3)
         axes.set_ylim(0, 1.12 * top)
@@ -50,7 +51,7 @@ def memory_over_time(frame: "pd.DataFrame", ylabel: str = "GPU memory (GB)") -> 
     last = strips if len(names) == 1 else strips[-1]
     last.set_xlabel("Time since the process began (s)")
     figure.supylabel(ylabel, fontsize=9)
-    patches = [Rectangle((0, 0), 1, 1, color=PALE[i % len(PALE)]) for i in range(len(phases))]
+    patches = [Rectangle((0, 0), 1, 1, color=_SHADES[i % len(_SHADES)]) for i in range(len(phases))]
     figure.legend(patches, phases, loc="outside upper left", ncols=min(7, len(phases)), fontsize=8)
     return figure
 

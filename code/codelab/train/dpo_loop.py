@@ -68,11 +68,11 @@ def train_unit(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair], weights: 
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # trl's bar over the reference's log-probabilities
         disable_progress_bars()
-    had_group = _has_group()
+    had_group = has_group()
     try:
         return _train(lab, unit, pairs, weights)
     finally:
-        if _has_group() and not had_group:
+        if has_group() and not had_group:
             torch.distributed.destroy_process_group()
         gc.collect()
         if torch.cuda.is_available():
@@ -166,5 +166,6 @@ def _arguments(recipe: DpoRecipe, unit: Unit, folder: str) -> DPOConfig:
     )
 
 
-def _has_group() -> bool:
+def has_group() -> bool:
+    """Whether a group of processes was made, which must be ended again."""
     return bool(torch.distributed.is_available() and torch.distributed.is_initialized())

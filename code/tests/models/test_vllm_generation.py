@@ -1,6 +1,9 @@
 """What goes into vLLM and what is made of its answers, with an engine that stands in for it; the real one on a GPU."""
 
 import importlib.machinery
+import importlib.util
+import os
+import runpy
 import sys
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
@@ -9,7 +12,7 @@ import pytest
 
 from codelab.errors import UserError
 from codelab.models.generation import Prompt, Sampling, sample_seed
-from codelab.models.vllm_generation import VllmGenerator, cache_bytes_per_token
+from codelab.models.vllm_generation import ENVIRONMENT, VllmGenerator, cache_bytes_per_token
 
 pytest.importorskip("torch")
 
@@ -93,3 +96,55 @@ def test_without_vllm_the_error_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="make setup-gpu"):
         VllmGenerator(tmp_path)
+
+
+def test_environment_is_set_before_the_import_and_the_users_own_stays(folder, monkeypatch):
+    seen = {}
+
+    class Looks(StandIn):
+        def __init__(self, **options):
+            seen.update(os.environ)
+            super().__init__(**options)
+
+    for name in ENVIRONMENT:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("VLLM_LOGGING_LEVEL", "DEBUG")
+    monkeypatch.setattr(sys.modules["vllm"], "LLM", Looks)
+    VllmGenerator(folder)
+    assert seen["VLLM_USE_FLASHINFER_SAMPLER"] == "0", "its import is unguarded"
+    assert seen["VLLM_WORKER_MULTIPROC_METHOD"] == "spawn"
+    assert seen["VLLM_LOGGING_LEVEL"] == "DEBUG"
+
+
+@pytest.mark.parametrize("module", ["codelab.__main__", "codelab.measure.child"])
+def test_an_engine_that_is_spawned_may_import_the_main_module(module):
+    """A spawned process runs the main module again under another name; without a guard it would start over."""
+    path = importlib.util.find_spec(module).origin
+    assert "__mp_main__" in runpy.run_path(path, run_name="__mp_main__")["__name__"]
+
+
+def test_the_end_is_generated_past_on_request_by_both_engines(folder):
+    ending = tokenizer()("a")["input_ids"][0]
+    asked = [Prompt("given", ids=(5, 6, ending))]
+    engine = VllmGenerator(folder, count_memory=True)
+    (row,) = engine.generate(asked, 1, Sampling(24, ignore_end=True), seed=0)
+    ((prompt, setting),) = engine.llm.asked
+    assert prompt["prompt_token_ids"] == [5, 6, ending]
+    assert setting.ignore_eos is True
+    assert setting.stop_token_ids == []
+    assert row[0].tokens == 24
+    mine = TransformersGenerator(model(), tokenizer())
+    (short,) = mine.generate(asked, 1, Sampling(24, 5.0), seed=3)
+    mine.ends = tuple(range(2, 258))  # now any token is an end
+    assert mine.generate(asked, 1, Sampling(24, 5.0), seed=3)[0][0].tokens < short[0].tokens
+    assert mine.generate(asked, 1, Sampling(24, 5.0, ignore_end=True), seed=3)[0][0].tokens == 24
+
+
+def test_the_engine_is_asked_for_its_own_memory(folder):
+    engine = VllmGenerator(folder, count_memory=True)
+    module, _, name = engine.llm.options["worker_extension_cls"].rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name).allocator_peak)
+    engine.llm.collective_rpc = lambda method: [3, 7] if method == "allocator_peak" else []
+    assert engine.allocator_peak() == 7
+    assert "worker_extension_cls" not in VllmGenerator(folder).llm.options

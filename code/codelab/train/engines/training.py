@@ -46,6 +46,8 @@ def measure_training(bench: Bench) -> None:
     trainer.remove_callback(dpo_loop.PrinterCallback)
     with bench.phase("train"):
         trainer.train()
+    if dpo_loop.has_group():  # accelerate's, which nobody else ends
+        dpo_loop.torch.distributed.destroy_process_group()
     bench.answer["training"] = clock.rows
     bench.answer["trained_parameters"] = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
 
