@@ -71,10 +71,10 @@ browser: setup-dev ## Open _book in headless Chromium, where there is one, and l
 	PYTHONPATH=code $(BIN)/python code/bench/browser.py _book
 
 coverage: setup-dev ## Which lines of the parts that must be right do tests reach?
-	$(BIN)/python code/bench/coverage.py
+	PYTHONPATH=code $(BIN)/python code/bench/reach.py
 
 mutation: setup-dev ## Which changes to the metrics and the judge do tests miss? Half an hour
-	$(BIN)/python code/bench/mutation.py
+	PYTHONPATH=code $(BIN)/python code/bench/mutation.py
 
 lock: $(BIN)/python ## Resolve requirements/*.txt again from pyproject.toml
 	$(BIN)/python -m pip install --quiet 'uv>=0.9'
