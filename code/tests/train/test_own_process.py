@@ -1,7 +1,9 @@
 """A second run on the pairs of a first one, trained in a process of its own: the same models, and said so."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -185,3 +187,14 @@ def test_weights_of_another_model_are_not_adopted(first: Path, tmp_path: Path) -
 def test_the_newest_record_is_read(first: Path) -> None:
     folder, record = newest(first / "results" / "first", "pairs_from")
     assert newest(folder, "pairs_from")[1] == record
+
+
+@pytest.mark.parametrize("module", ["codelab.train.own_process", "codelab.train.engines.training"])
+def test_nothing_that_unsloth_must_precede_is_imported_early(module: str) -> None:
+    names = "('torch', 'transformers', 'trl', 'peft', 'vllm')"
+    code = f"import sys, {module}; print([name for name in {names} if name in sys.modules])"
+    paths = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=paths, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
