@@ -24,6 +24,7 @@ KINDS: dict[str, str] = {
     "engines": "codelab.train.engines.experiment",
     "grpo": "codelab.train.grpo",
     "evaluate": "codelab.evaluate.experiment",
+    "general-text": "codelab.tasks.general.experiment",
     "memory": "codelab.train.memory",
     "pretrain": "codelab.train.pretrain",
     "sft": "codelab.train.sft",

@@ -23,7 +23,7 @@ from codelab.tasks.corpus.lexing import Hashes
 from codelab.tasks.general import deb, extract, probes, prose
 from codelab.tasks.general.sources import Source
 
-VERSION = 2
+VERSION = 3
 HELD_OUT = 0.08
 """Share of documents that are held out of a package whose part is ``shared``."""
 

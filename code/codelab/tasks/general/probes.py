@@ -2,10 +2,10 @@
 
 Three kinds. ``cloze``: the last word of a held-out sentence, where every answer is a word of the same passage, in the
 spirit of LAMBADA (Paperno et al. 2016, arXiv:1606.06031), so that only the passage's sense tells which. ``capital``:
-a country's capital among other capitals. ``sum``: two numbers below 30, answers within 10 of the right one. The right
-answer is the likeliest one, so chance is a quarter. Solved examples of the same kind travel with each probe of
-``capital`` and ``sum``, to part what is lost from what is only suppressed. Not covered: scoring
-(``codelab.train.probing``).
+a country's capital among other capitals. ``sum``: two numbers below 30, after three solved sums, without which a
+small model does not take the line for a sum; answers within 10 of the right one and of as many digits. The right
+answer is the likeliest one, so chance is a quarter. Solved examples travel with each ``capital``, to part what is
+lost from what is only suppressed. Not covered: scoring (``codelab.train.probing``).
 """
 
 import random
@@ -94,11 +94,13 @@ def _sums(rng: random.Random) -> list[Probe]:
     asked = rng.sample([(a, b) for a in range(2, 30) for b in range(2, 30)], SUMS)
     probes = []
     for a, b in asked:
-        wrong = rng.sample([a + b + d for d in range(-10, 11) if d and a + b + d > 0], OPTIONS - 1)
-        solved = "".join(f"{x} + {y} = {x + y}\n" for x, y in ((rng.randint(2, 29), rng.randint(2, 29)) for _ in "123"))
-        row = _mixed(f"{a} + {b} =", [f" {one}" for one in (a + b, *wrong)], rng)
-        probes.append({"id": f"sum:{a}+{b}", "kind": "sum", "source": "sums", **row, "shots": solved,
-                       "question": f"What is {a} + {b}? Answer with the number alone."})  # fmt: skip
+        near = [a + b + d for d in range(-10, 11) if d and a + b + d > 0]
+        # As many digits as the right answer: digits are tokens, and fewer tokens are likelier.
+        wrong = rng.sample([one for one in near if len(str(one)) == len(str(a + b))], OPTIONS - 1)
+        others = [(rng.randint(2, 29), rng.randint(2, 29)) for _ in range(SHOTS)]
+        solved = "".join(f"{x} + {y} = {x + y}\n" for x, y in others)
+        row = _mixed(f"{solved}{a} + {b} =", [f" {one}" for one in (a + b, *wrong)], rng)
+        probes.append({"id": f"sum:{a}+{b}", "kind": "sum", "source": "sums", **row, "shots": "", "question": ""})
     return probes
 
 

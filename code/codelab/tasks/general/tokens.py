@@ -17,7 +17,7 @@ from codelab.tasks import tokenizer as bpe
 from codelab.tasks.corpus.files import read_json, read_rows, write_json
 from codelab.tasks.corpus.tokenise import TokenWriter
 
-VERSION = 1
+VERSION = 2
 
 
 def tokenize(

@@ -163,3 +163,22 @@ def test_a_wrong_list_is_refused(tmp_path: Path, change: dict[str, str], match: 
     path.write_text("\t".join(row) + "\n" + "\t".join(row.values()) + "\n")
     with pytest.raises(UserError, match=match):
         sources.load_sources(path)
+
+
+def test_the_record_holds_the_card_and_a_changed_text_is_refused(listed: list[Source], tmp_path: Path) -> None:
+    from codelab.records import open_run
+    from codelab.tasks.general import experiment
+
+    text = tmp_path / "out"
+    card = build.build(listed, tmp_path / "packages", text, report=lambda _: None)
+    recipe = experiment.RECIPE.model_validate(
+        {"kind": "general-text", "title": "t", "hardware": {"minutes": 1}, "text": str(text)}
+    )
+    opened = open_run(recipe, "general", tmp_path / "results", ["codelab"])
+    experiment.run(recipe, opened)
+    state = opened._state
+    assert state["metrics"]["heldout.bytes"]["value"] == card["outputs"][1]["text_bytes"]
+    assert [row["package"] for row in state["tables"]["sources"]] == ["shared", "whole", "world"]
+    (text / "probes.jsonl").write_text("{}\n")
+    with pytest.raises(UserError, match="SHA-256"):
+        experiment.run(recipe, opened)
