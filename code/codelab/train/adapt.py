@@ -54,6 +54,7 @@ def run(recipe: AdaptRecipe, run: Run) -> None:
     asked = engines.questions_asked(recipe.questions)
     learnt = pairs(recipe, run) if any(s.data == "pairs" for arm in recipe.arms.values() for s in arm.stages) else []
     validation = [task for task in mbpp.select(everything, "validation") if task.task_id not in MIXED_UP]
+    validation = validation[: recipe.measures.completions]
     meter = Meter()
     with sandbox(recipe.judging, everything, meter) as pool:
         from codelab.train.adapt_models import Workshop  # noqa: PLC0415 - needs torch

@@ -74,6 +74,7 @@ class Measures(Strict):
     text_rows: int = Field(default=512, ge=2, description="held-out rows of the domain, the first ones")
     old_rows: int = Field(default=1024, ge=2, description="held-out rows of old text")
     probes: int | None = Field(default=None, ge=1, description="probes of each kind; None: all")
+    completions: int | None = Field(default=None, ge=1, description="validation tasks; None: all")
     rows_per_pass: int = Field(default=32, ge=1)
     probes_per_pass: int = Field(default=128, ge=1, description="sequences, four a probe")
 
