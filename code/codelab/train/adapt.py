@@ -21,7 +21,7 @@ from codelab.evaluate.experiment import sandbox
 from codelab.evaluate.report import setting_name
 from codelab.measure import Meter
 from codelab.models.generation import Generator, Sampling
-from codelab.records import DataFacts, Run, sha256_file, sha256_value
+from codelab.records import DataFacts, Run
 from codelab.records.files import append_line, read_lines
 from codelab.tasks import mbpp
 from codelab.tasks.mbpp import Task
@@ -48,7 +48,7 @@ def run(recipe: AdaptRecipe, run: Run) -> None:
     probes = Path(recipe.old) / "probes.jsonl"
     if not probes.exists():
         raise UserError(f"{probes}: missing; make it with: codelab corpus general, then codelab corpus tokenize-for")
-    run.data(DataFacts(name="probes", source=probes.name, sha256=sha256_file(probes)))
+    run.data(DataFacts.of_file("probes", probes))
     everything = mbpp.load(recipe.questions.source)
     run.data(mbpp.facts(recipe.questions.source))
     asked = engines.questions_asked(recipe.questions)
@@ -159,5 +159,5 @@ class _Experiment:
 
 def _open(run: Run, name: str, folder: str) -> TokenFolder:
     opened = open_tokens(Path(folder))
-    run.data(DataFacts(name=name, source=Path(folder).name, sha256=sha256_value(opened.meta), rows=opened.train.tokens))
+    run.data(DataFacts.of_file(name, Path(folder) / "meta.json", opened.train.tokens, folders=1))
     return opened

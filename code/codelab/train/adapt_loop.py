@@ -127,9 +127,8 @@ class Trainer:
 
     def train(self) -> bool:
         """Run to the end of the budget; False where the command's time was over before, with a checkpoint written."""
-        if self.finished:
-            return True
-        self._warm()
+        if not self.finished:
+            self._warm()
         while not self.finished:
             if self.run.time_is_up(reserve=15):
                 self.save()

@@ -15,7 +15,7 @@ from codelab.evaluate.collect import Chunk, Judge
 from codelab.evaluate.engines import Asker
 from codelab.evaluate.report import setting_name
 from codelab.models.generation import Sampling
-from codelab.records import DataFacts, Run, sha256_file
+from codelab.records import DataFacts, Run
 from codelab.sandbox import Sample
 from codelab.tasks import enlarged
 from codelab.tasks.mbpp import Task, select
@@ -57,7 +57,7 @@ def gather(recipe: GrpoRecipe, run: Run, everything: Sequence[Task], judge: Judg
 
         more = enlarged.load(path, everything, recipe.prompts.least_tests, passing)
         tasks += more.tasks[:limit]
-        run.data(DataFacts(name="instructions", source=path.name, sha256=sha256_file(path), rows=len(more.tasks)))
+        run.data(DataFacts.of_file("instructions", path, len(more.tasks)))
         run.table("enlarged", [{"reason": name, "pairs": count} for name, count in sorted(more.left_out.items())])
     if not tasks:
         raise UserError("recipe: prompts: no task is left")
