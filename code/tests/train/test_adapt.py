@@ -1,5 +1,6 @@
 """The whole ``adapt`` experiment on a tiny random Llama and the real sandbox: record, kill -9, refusals."""
 
+import itertools
 import json
 import os
 import shutil
@@ -42,7 +43,10 @@ def values(folder: Path, **changes: Any) -> dict[str, Any]:
         "reference": "full",
         "arms": {
             "full": {"stages": [PAIRS], "interpolate": [0.5]},
-            "then": {"stages": [{"data": "text", "rate": RATE, "share": 0.5}, {**PAIRS, "share": 0.5}], "judged": False},
+            "then": {
+                "stages": [{"data": "text", "rate": RATE, "share": 0.5}, {**PAIRS, "share": 0.5}],
+                "judged": False,
+            },
             "replay": {"stages": [{**PAIRS, "replay": 0.5}], "judged": False},
             "lora": {"stages": [PAIRS], "adapter": {"rank": 2, "targets": TARGETS}, "interpolate": [0.5]},
             "kl": {"stages": [PAIRS], "kl": 30.0, "judged": False},
@@ -222,3 +226,28 @@ def test_paged_optimizers_want_a_gpu() -> None:
 
     with pytest.raises(UserError, match="no GPU"):
         make_optimizer("paged_adamw8bit", [{"params": [torch.zeros(2)]}], (0.9, 0.95))
+
+
+def test_a_budget_in_seconds_ends_every_stage_after_its_share(world: Path) -> None:
+    changed = values(world, budget={"unit": "seconds", "total": 0.6})
+    (world / "tiny.yaml").write_text(yaml.safe_dump(changed, sort_keys=False))
+    run = _run(world)
+    trainer = _trainer(world, run, "then")
+    assert trainer.train()
+    rows = [row for row in run.steps_so_far() if row["unit"] == "then-seed0"]
+    longest = max(after["seconds"] - before["seconds"] for before, after in itertools.pairwise(rows))
+    for data in ("text", "pairs"):
+        those = [row["seconds"] for row in rows if row["data"] == data]
+        began = 0.0 if data == "text" else max(row["seconds"] for row in rows if row["data"] == "text")
+        assert 0.3 <= max(those) - began <= 0.3 + 2 * longest
+    assert {row["rate"] for row in rows} != {RATE}
+
+
+@pytest.mark.parametrize(
+    "name", ["q1-adapt", "q1-adapt-tiny-cpu", "q2-quality", "q6-forgetting", "q6-forgetting-tiny-cpu"]
+)
+def test_shipped_recipes_are_valid_and_have_two_seeds(name: str) -> None:
+    recipe = load(CODE.parent / "recipes" / f"{name}.yaml").recipe
+    assert isinstance(recipe, AdaptRecipe)
+    assert len(recipe.seeds) == (1 if name.endswith("cpu") else 2)
+    assert recipe.hardware.cpu_recipe is None or (CODE.parent / recipe.hardware.cpu_recipe).exists()
