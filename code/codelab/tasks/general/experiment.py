@@ -11,7 +11,7 @@ from pydantic import Field
 
 from codelab.errors import UserError
 from codelab.measure import Meter
-from codelab.records import DataFacts, Recipe, Run, sha256_file
+from codelab.records import DataFacts, Recipe, Run
 from codelab.tasks.corpus.experiment import verify
 from codelab.tasks.corpus.files import read_json
 
@@ -38,8 +38,7 @@ def run(recipe: GeneralRecipe, run: Run) -> None:
         raise UserError(f"{folder / 'card.json'}: missing or damaged; make it with: codelab corpus general")
     with Meter(run).phase("verify"):
         verify(folder, card)
-    source = "codelab corpus general"
-    run.data(DataFacts(name="general text", source=source, sha256=sha256_file(folder / "card.json")))
+    run.data(DataFacts.of_file("general text", folder / "card.json", folders=1))
     for output in card["outputs"]:
         name = output["name"].split(".")[0]
         run.metric(f"{name}.rows", output["rows"], unit="probes" if name == "probes" else "documents")
