@@ -52,6 +52,8 @@ def write(recipe: AdaptRecipe, run: Run, points: list[Row], samples: Mapping[str
         flat = [{"point": name} | dict(sample) for name, those in samples.items() for sample in those]
         run.table("failures", failure_table(flat, lambda sample: str(sample["point"])))
     run.table("conditions", [_conditions(recipe, style)])
+    if not reach > 0:
+        run.note(f"{recipe.reference} did not lower the completions' loss: there is no gain to measure others by.")
     run.metric("reference_gain", reach, unit="bits/byte", method=f"fall of the completions' loss in {recipe.reference}")
 
 
@@ -69,7 +71,7 @@ def _row(point: Row, start: Row, scale: Mapping[str, float], reach: float) -> Ro
         row |= {f"{name}_rise": rise.value, f"{name}_rise_low": rise.low, f"{name}_rise_high": rise.high}
         row[f"{name}_rise_second_half"] = float((nats - before)[:, 1].mean())
     row["completion_bits"] = _completion_bits(point)
-    row["gain"] = (_completion_bits(start) - row["completion_bits"]) / reach if reach else None
+    row["gain"] = (_completion_bits(start) - row["completion_bits"]) / reach if reach > 0 else None
     right = [one["right"] for one in point["probes"] if one["form"] == "plain"]
     share = wilson(sum(right), len(right))
     row |= {"probes": share.value, "probes_low": share.low, "probes_high": share.high}

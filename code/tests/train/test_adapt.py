@@ -18,6 +18,8 @@ from pydantic import ValidationError
 
 from codelab.cli.registry import load
 from codelab.records import Run, find_records, read_steps, verify_files
+from codelab.tasks.prompts import style_named
+from codelab.train import adapt_report
 from codelab.train.adapt_loop import Trainer, make_optimizer
 from codelab.train.adapt_recipe import AdaptRecipe
 from codelab.train.arms_recipe import Unit
@@ -251,3 +253,18 @@ def test_shipped_recipes_are_valid_and_have_two_seeds(name: str) -> None:
     assert isinstance(recipe, AdaptRecipe)
     assert len(recipe.seeds) == (1 if name.endswith("cpu") else 2)
     assert recipe.hardware.cpu_recipe is None or (CODE.parent / recipe.hardware.cpu_recipe).exists()
+
+
+def test_without_a_gain_of_the_reference_there_is_no_gain_to_measure_by(world: Path) -> None:
+    run, recipe = _run(world), load(world / "tiny.yaml").recipe
+    assert isinstance(recipe, AdaptRecipe)
+    probes = [{"id": "p", "kind": "sum", "form": "plain", "right": 1}]
+    start = {"name": "start", "arm": "start", "seed": 0, "weight": 0.0, "completions": [7.0], "completion_bytes": [10],
+             "text": [[1.0, 1.0], [2.0, 1.0]], "old": [[1.0, 1.0], [2.0, 1.0]], "probes": probes}  # fmt: skip
+    worse = start | {"name": "full-seed0", "arm": "full", "family": "full", "weight": 1.0, "completions": [8.0]}
+    for completions, gain in (([8.0], None), ([5.0], 1.0)):
+        adapt_report.write(recipe, run, [start, worse | {"completions": completions}], {}, style_named("docstring"))
+        rows = {row["name"]: row for row in run._state["tables"]["points"]}
+        assert rows["full-seed0"]["gain"] == gain
+        assert rows["full-seed0"]["old_rise"] == pytest.approx(0)
+    assert any("no gain" in note for note in run._state["notes"])
