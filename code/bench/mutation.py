@@ -60,6 +60,15 @@ KNOWN = (
     (r"max\(2, _BLOCK", "how many rows are drawn at once changes memory, not numbers"),
     (r"range\(201\)|<= 2 \* share - 1", "the bisection has long converged"),
     (r"share <= 0\.5", "the quantile at one half is 0 from either side"),
+    (r"strict=None|strict=False|hashes, \)|\[1::2\], \)", "both were made from one list, so they are as long"),
+    (r"most_common\((None|2)\)\[0\]", "the first is the first, however many are asked for"),
+    (r"len\(kept\) < _MOST", "as many as the limit cannot pass the limit that follows"),
+    (r"\(first, \)|\(second, \)", "the other side is of floats already, and so is the difference"),
+    (r"not 0 <= share < 1", "a share of 0 is turned into one of 1, which is refused in the same words"),
+    (
+        r'ForgedError\((None|"XXa malformed valueXX"|"A MALFORMED VALUE")\) from error',
+        "the decoder refuses by itself before Python would",
+    ),
     (r"seed: int = 1", "mutmut's trampoline passes the default of the original"),
     (r'method: BootstrapMethod = "', "mutmut's trampoline passes the default of the original"),
 )

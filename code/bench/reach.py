@@ -20,6 +20,8 @@ import coverage
 from bench import guest_lines
 
 ROOT = Path(__file__).resolve().parents[2]
+# Workers and measured children count too; what they note is put together at the end.
+SETTINGS = "[run]\nconcurrency = multiprocessing, thread\npatch = subprocess\nparallel = true\nsigterm = true\n"
 PARTS = ("tasks", "sandbox", "evaluate", "records", "book")
 
 
@@ -28,10 +30,22 @@ def measure(parts: tuple[str, ...], data: Path) -> int:
     seen = data.with_name("guest")  # coverage deletes whatever begins with its own file's name
     guest_lines.make(seen)
     environment = os.environ | {"CODELAB_GUEST_LINES": str(seen), "COVERAGE_FILE": str(data), "PYTHONPATH": "code"}
+    settings = data.with_name("settings.ini")
+    settings.write_text(SETTINGS, encoding="utf-8")
     sources = [f"--cov=codelab.{part}" for part in parts]
     tests = [f"code/tests/{part}" for part in (*parts, *(["cli"] if "book" in parts else []))]
     plugins = ["-p", "bench.guest_lines", "-p", "no:cacheprovider", "--timeout=900"]
-    command = [sys.executable, "-m", "pytest", "-q", *plugins, *sources, "--cov-report=", *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        *plugins,
+        *sources,
+        f"--cov-config={settings}",
+        "--cov-report=",
+        *tests,
+    ]
     status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     found = coverage.CoverageData(str(data))
     found.read()

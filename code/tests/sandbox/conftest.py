@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from codelab.sandbox.plan import plan
 from codelab.tasks.mbpp import Task, load
+
+
+@pytest.fixture(autouse=True)
+def _split_anew() -> None:
+    """Plans are kept for speed; a test sees the splitter at work, not what an earlier test left."""
+    plan.cache_clear()
 
 
 @pytest.fixture(scope="session")

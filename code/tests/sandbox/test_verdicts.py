@@ -3,6 +3,7 @@
 What changed programs got away with before these tests: see ``bench.mutation``.
 """
 
+import ast
 import json
 import signal
 from typing import Any
@@ -11,9 +12,9 @@ import pytest
 
 from codelab.errors import UserError
 from codelab.sandbox.clients import Job, Reply
-from codelab.sandbox.decode import Answer, ForgedError, frames, spread
+from codelab.sandbox.decode import Answer, Decoder, ForgedError, frames, spread
 from codelab.sandbox.guest.server import CPU, ENDED, WALL
-from codelab.sandbox.plan import Outcome, Plan, Step, plan
+from codelab.sandbox.plan import Outcome, Plan, Step, _Splitter, plan
 from codelab.sandbox.types import Limits, Sample, Verdict
 from codelab.sandbox.verdicts import timed_out, verdict
 from codelab.tasks.mbpp import Task
@@ -66,6 +67,15 @@ def test_a_whole_verdict() -> None:
         ([["ready"], PROGRAM_RAN, *RIGHT], (1, ENDED), ("killed", UNANSWERED + "(exit 1)", 2)),
         ([["ready"], PROGRAM_RAN, ["v", 4]], (-9, CPU), ("timeout", "cpu limit of 0.5 s", 1)),
         ([["ready"], PROGRAM_RAN, ["v", 4]], (-9, WALL), ("timeout", "wall limit of 5 s", 1)),
+        ([["ready"], PROGRAM_RAN, ["v", 4], ["v", 8]], (-9, WALL), ("timeout", "wall limit of 5 s", 1)),
+        ([["fault", "x" * 400]], NONE, ("sandbox_error", "x" * 300, 0)),
+        ([["ready"], ["p", "exception", "y" * 300]], NONE, ("exception", "y" * 200, 0)),
+        ([["ready"], PROGRAM_RAN, ["e", "missing_name", "np"], ["v", 9]], NONE, ("missing_name", "np", 1)),
+        ([["ready"], PROGRAM_RAN, ["x", 5]], NONE, ("killed", FORGED + "not a text", 0)),
+        ([["ready"], PROGRAM_RAN, {}], NONE, ("killed", FORGED + "not a frame", 0)),
+        ([["ready"], PROGRAM_RAN, []], NONE, ("killed", FORGED + "not a frame", 0)),
+        ([["ready"], ["q", "ok", ""]], NONE, ("killed", FORGED + "not a report on the program", 0)),
+        ([["ready"], ["p", "ok", "", ""]], NONE, ("killed", FORGED + "not a report on the program", 0)),
         ([["ready"], PROGRAM_RAN], (-int(signal.SIGXCPU), ENDED), ("timeout", "cpu limit of 0.5 s", 0)),
         ([["ready"], PROGRAM_RAN, *RIGHT], (-9, WALL), ("killed", UNANSWERED + "(SIGKILL)", 2)),
         ([["ready"], PROGRAM_RAN, *RIGHT, ["v", 1]], NONE, ("killed", FORGED + "more answers than calls", 0)),
@@ -106,6 +116,12 @@ def test_answers_keep_what_they_say() -> None:
     assert said.answers == (Answer("x", detail="a lock"), Answer("exception", detail="boom"), Answer("v", 1))
 
 
+def test_what_is_no_json_is_refused_in_words() -> None:
+    assert frames(b'["ready"]\nnonsense\n', 1).forged == "not JSON"
+    with pytest.raises(ForgedError, match=r"^a malformed value$"):
+        Decoder().decode(["c", 1.0])
+
+
 def test_keys_that_share_a_hash() -> None:
     prime = (1 << 61) - 1  # numbers that differ by it share a hash
     with pytest.raises(ForgedError, match=r"^values that share one hash$"):
@@ -116,6 +132,8 @@ def test_keys_that_share_a_hash() -> None:
         spread([*few, 8 * prime])
     under = [i * prime for i in range(200)]
     assert list(spread(under)) == under, "up to 200 items nobody counts"
+    just = [*(i * prime for i in range(200)), 5]
+    assert list(spread(just)) == just, "200 that share one are let through among others too"
     mixed = [*range(1, 300), *(i * prime for i in range(201))]
     with pytest.raises(ForgedError):
         spread(mixed)
@@ -149,6 +167,43 @@ def test_whose_name_it_is(setup: str, name: str, theirs: bool) -> None:
     assert asked == ([name] if theirs else []) + ["f(1)"]
     kinds = [step.kind for step in made.steps]
     assert kinds == ["x"] * bool(setup) + ["e"] * len(asked)
+
+
+@pytest.mark.parametrize(
+    ("setup", "names"),
+    [
+        ("max = 1\nprint(max)", {"max"}),
+        ("def sum(x):\n    len = x", {"sum", "len"}),
+        ("class list: pass", {"list"}),
+        ("async def set(): pass", {"set"}),
+        ("import bin.sub.deep", {"bin"}),
+        ("import bin.sub as min", {"min"}),
+        ("from tools import any, all as every", {"any", "every"}),
+        ("import math\nimport bin", {"bin"}),
+        ("max = 1\nimport bin\nmin = 2", {"max", "bin", "min"}),
+        ("import bin\nimport any", {"bin", "any"}),
+    ],
+)
+def test_what_a_setup_makes_the_programs_own(setup: str, names: set[str]) -> None:
+    splitter = _Splitter({"f"})
+    assert splitter.execute(ast.parse(setup).body) == 0
+    assert splitter.candidate == {"f"} | names
+    assert all(splitter.is_candidate(name) for name in names)
+
+
+def test_names_that_python_or_the_judge_knows_are_not_the_programs() -> None:
+    splitter = _Splitter({"f", "max"})
+    known = {name: splitter.is_candidate(name) for name in ("len", "math", "print", "max", "f", "unknown")}
+    assert known == {"len": False, "math": False, "print": False, "max": True, "f": True, "unknown": True}
+    texts = (
+        "[max for max in (1, 2)]",
+        "[max for item in (1, 2)]",
+        "(lambda max: max)(1)",
+        "(lambda *, un: un)(1)",
+        "len('a')",
+    )
+    uses = [splitter.uses_candidate(ast.parse(text, mode="eval")) for text in texts]
+    assert uses == [False, True, False, False, False]
 
 
 def test_statements_between_asserts() -> None:
