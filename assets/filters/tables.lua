@@ -27,18 +27,18 @@ return {
       for part, rows in ipairs({ tbl.head.rows, bodies }) do
         for _, row in ipairs(rows) do
           for index, cell in ipairs(row.cells) do
-            if not columns[index] or not measure(cell, columns[index], part == 1 and 1.15 or 1) then return nil end
+            if not columns[index] or not measure(cell, columns[index], part == 1 and 1.25 or 1) then return nil end
           end
         end
       end
       local natural = 0
-      for _, column in ipairs(columns) do natural = natural + column.longest + 3 end
+      for _, column in ipairs(columns) do natural = natural + column.longest + 4 end
       local total, shares = 0, {}
       for index, column in ipairs(columns) do
         -- Where everything fits on one line it does. Else the root keeps one very long cell from taking the page, and no
         -- column is narrower than its longest word.
-        local wanted = math.max(column.word + 3, 3.2 * math.sqrt(column.longest))
-        shares[index] = natural <= LINE and column.longest + 3 or wanted
+        local wanted = math.max(column.word + 4, 3.2 * math.sqrt(column.longest))
+        shares[index] = natural <= LINE and column.longest + 4 or wanted
         total = total + shares[index]
       end
       for index, spec in ipairs(tbl.colspecs) do
