@@ -3,9 +3,9 @@
 -- Word's own caption styles and the same anchor. Every chapter but the first begins a page.
 -- Not covered: panels of several figures, which stay as they are.
 
--- One point high, so that it still fits below a page that is full, and leaves no empty page behind.
-local PAGE_BREAK = '<w:p><w:pPr><w:spacing w:before="0" w:after="0" w:line="20" w:lineRule="exact"/></w:pPr>'
-  .. '<w:r><w:br w:type="page"/></w:r></w:p>'
+-- A paragraph that begins a page: a break in a paragraph of its own leaves an empty page after one that is full.
+local PAGE_BREAK = '<w:p><w:pPr><w:pageBreakBefore/><w:spacing w:before="0" w:after="0" w:line="20" w:lineRule="exact"/>'
+  .. '</w:pPr></w:p>'
 
 local function is_caption(block)
   local first = block.t == "Para" and block.content[1]

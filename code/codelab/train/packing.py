@@ -40,7 +40,8 @@ class Batch:
         """Position of each input within its segment, shape (rows, length)."""
         places = np.broadcast_to(np.arange(self.segments.shape[1]), self.segments.shape)
         starts = np.where(np.diff(self.segments, axis=1, prepend=-1) != 0, places, 0)
-        return places - np.maximum.accumulate(starts, axis=1)
+        passed: Ints = places - np.maximum.accumulate(starts, axis=1)
+        return passed
 
 
 class Rows(Protocol):

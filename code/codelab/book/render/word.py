@@ -18,7 +18,10 @@ from codelab.book.render.pandoc import dump, without_file_links
 from codelab.errors import UserError
 
 STYLES = "assets/word/reference.docx"
-_PAGE_BREAK = '<w:p><w:r><w:br w:type="page"/></w:r></w:p>'
+# A paragraph that begins a page: a break in a paragraph of its own leaves an empty page after one that is full.
+_PAGE_BREAK = (
+    '<w:p><w:pPr><w:pageBreakBefore/><w:spacing w:before="0" w:after="0" w:line="20" w:lineRule="exact"/></w:pPr></w:p>'
+)
 
 
 class WordWriter(Writer):
