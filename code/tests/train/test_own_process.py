@@ -97,7 +97,7 @@ def test_same_pairs_in_another_process_give_the_same_model(first: Path, monkeypa
     steps = read_steps(folder)
     assert [(row["arm"], int(row["step"])) for row in steps] == [("dpo-seed0", step) for step in (1, 2, 3, 4)]
     same = [row["loss"] for row in read_steps(records["first"][0]) if row["loss"]]
-    assert [float(row["loss"]) for row in steps] == pytest.approx([float(loss) for loss in same])
+    assert [float(row["loss"]) for row in steps] == pytest.approx([float(loss) for loss in same], rel=1e-3)
 
     compared = record.tables["counterparts"]
     assert {(row["model"], row["setting"], row["k"]) for row in compared} == {
