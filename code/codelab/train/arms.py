@@ -98,6 +98,25 @@ class Arms(Generic[R]):
             self.answer(engine, name, source)
         self.report(name)
 
+    def compete(self, train: Callable[[Unit], str]) -> dict[str, list[dict[str, Any]]]:
+        """Evaluate the baselines, then train and evaluate every unit.
+
+        Args:
+            train: makes a unit's model, or finds the one that this run has made, and returns its folder.
+
+        Returns:
+            The answers of every evaluated model, by name.
+        """
+        recipe = self.lab.recipe
+        for name, source in recipe.baselines.items():
+            self.evaluate(name, source)
+        for unit in recipe.units():
+            if self.unanswered(unit.label):
+                self.evaluate(unit.label, f"path:{train(unit)}")
+            else:  # nothing is loaded; the model itself may have stayed on another machine
+                self.evaluate(unit.label, recipe.model)
+        return {name: shelf.samples_so_far() for name, shelf in self.evaluated.items()}
+
     def answer(self, engine: "Lazy[R]", name: str, source: str) -> None:
         """Put the questions to a model that may be loaded already."""
         recipe = self.lab.recipe

@@ -55,16 +55,9 @@ def run(recipe: DpoRecipe, run: Run) -> None:
         pairs = experiment.start(trained_on(recipe, everything))
         for phase in meter.phases:  # only now: a model that cannot be loaded must leave no run behind
             run.phase(phase)
-        for name, source in recipe.baselines.items():
-            experiment.evaluate(name, source)
-        for unit in recipe.units():
-            if experiment.unanswered(unit.label):
-                experiment.evaluate(unit.label, f"path:{experiment.train(unit, pairs)}")
-            else:  # nothing is loaded; the model itself may have stayed on another machine
-                experiment.evaluate(unit.label, recipe.model)
+        answers = experiment.compete(lambda unit: experiment.train(unit, pairs))
         for note in pool.report.notes():
             run.note(note)
-    answers = {name: shelf.samples_so_far() for name, shelf in experiment.evaluated.items()}
     compare(recipe, run, answers, START)
     against(recipe, run, answers)
     run.table("conditions", conditions(recipe, len(asked), ask))

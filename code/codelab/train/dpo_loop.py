@@ -20,7 +20,6 @@ from trl import DPOConfig, DPOTrainer
 from codelab.errors import Paused, UserError
 from codelab.measure import Meter
 from codelab.models.generation import encode
-from codelab.records import Phase, Run
 from codelab.train.arms import Lab
 from codelab.train.arms_recipe import Unit
 from codelab.train.callbacks import QUIET, RecordSteps, newest_checkpoint
@@ -107,7 +106,7 @@ def _train(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair], weights: Path
     with meter.phase("train") as whole:
         trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints, run, label))
     if watch:
-        _split(run, whole, watch)
+        watch.split(whole)
     if record.paused:
         raise Paused
     trained: Any = trainer.accelerator.unwrap_model(trainer.model)
@@ -119,18 +118,6 @@ def _train(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair], weights: Path
     with meter.phase("save"):
         save_model(trained, tokenizer, output, "float32")
     return output
-
-
-def _split(run: Run, whole: Phase, watch: WatchPolicy) -> None:
-    """Training and the looks at the policy as two phases, so that training's cost is what it would be without them."""
-    train: dict[str, Any] = {"seconds": max(0.0, whole.seconds - watch.seconds)}
-    look: dict[str, Any] = {"name": "watch", "seconds": watch.seconds}
-    if whole.gpu_allocated is not None:
-        train["gpu_allocated"] = max(whole.gpu_allocated, watch.training_peak)
-        look["gpu_allocated"] = watch.peak
-    run.phase(whole.model_copy(update=train))
-    run.phase(whole.model_copy(update=look))
-    run.note("Phases train and watch alternate: seconds and gpu_allocated are apart, gpu_device and cpu_peak together.")
 
 
 def _arguments(recipe: DpoRecipe, unit: Unit, folder: str) -> DPOConfig:

@@ -58,16 +58,9 @@ def run(recipe: GrpoRecipe, run: Run) -> None:
         chosen = experiment.start(tasks)
         for phase in meter.phases:  # only now: a model that cannot be loaded must leave no run behind
             run.phase(phase)
-        for name, source in recipe.baselines.items():
-            experiment.evaluate(name, source)
-        for unit in recipe.units():
-            if experiment.unanswered(unit.label):
-                experiment.evaluate(unit.label, f"path:{experiment.train(unit, chosen)}")
-            else:  # nothing is loaded; the model itself may have stayed on another machine
-                experiment.evaluate(unit.label, recipe.model)
+        rows = experiment.compete(lambda unit: experiment.train(unit, chosen))
         for note in pool.report.notes():
             run.note(note)
-    rows = {name: shelf.samples_so_far() for name, shelf in experiment.evaluated.items()}
     compare(recipe, run, rows, START)
     rivals(recipe, run, rows)
     hacking(run, rows, lab.tasks, lab.ask)

@@ -21,7 +21,7 @@ from codelab.evaluate.engines import Asker
 from codelab.measure import Meter
 from codelab.models.generation import encode
 from codelab.models.load import load_model
-from codelab.records import Phase, Run
+from codelab.records import Run
 from codelab.tasks.mbpp import Task
 from codelab.train.arms import Lab
 from codelab.train.arms_recipe import Unit
@@ -108,7 +108,8 @@ def _train(lab: Lab[GrpoRecipe], unit: Unit, pool: Sequence[Task], ask: Asker) -
     rewarder.observe = Divergence(trainer, reference, prompts, tokenizer, settings.kl_rows)
     with meter.phase("train") as whole:
         trainer.train(resume_from_checkpoint=checkpoint)
-    _split(run, whole, watch)
+    watch.split(whole)
+    run.note("gpu_allocated does not hold what vLLM allocates before training; gpu_device does.")
     if record.paused:
         raise Paused
     _sums(run, label)
@@ -198,19 +199,6 @@ def _spent(run: Run, kept: Shelf, label: str) -> float:
     reached = max((int(row["step"]) for row in rows), default=0)
     kept.truncate("samples", sum(row["step"] <= reached for row in kept.samples_so_far()))
     return max((float(row["seconds"]) for row in rows), default=0.0)
-
-
-def _split(run: Run, whole: Phase, watch: WatchPolicy) -> None:
-    """Training and the looks at the policy as two phases, so that training's cost is what it would be without them."""
-    train: dict[str, Any] = {"seconds": max(0.0, whole.seconds - watch.seconds)}
-    look: dict[str, Any] = {"name": "watch", "seconds": watch.seconds}
-    if whole.gpu_allocated is not None:
-        train["gpu_allocated"] = max(whole.gpu_allocated, watch.training_peak)
-        look["gpu_allocated"] = watch.peak
-    run.phase(whole.model_copy(update=train))
-    run.phase(whole.model_copy(update=look))
-    run.note("Phases train and watch alternate: seconds and gpu_allocated are apart, gpu_device and cpu_peak together.")
-    run.note("gpu_allocated does not hold what vLLM allocates before training; gpu_device does.")
 
 
 def _sums(run: Run, label: str) -> None:

@@ -20,6 +20,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from codelab.models.generation import NeverStop, Sampling, encode
 from codelab.models.load import load_model
 from codelab.models.transformers_generation import TransformersGenerator
+from codelab.records import Phase
 from codelab.sandbox import Sample
 from codelab.tasks import mbpp
 from codelab.tasks.mbpp import Task
@@ -63,6 +64,23 @@ class WatchPolicy(TrainerCallback):
         # Without a stop rule: the divergence is of what the model writes, not of what is kept of it.
         self._prompts = [replace(lab.ask(task), stop=NeverStop()) for task in _spread(asked, watch.kl_prompts)]
         self._tasks = _spread(mbpp.select(everything, watch.pass_split), watch.pass_tasks)
+
+    def split(self, whole: Phase) -> None:
+        """Record training and the looks as two phases, so that training's cost is what it would be without them.
+
+        Args:
+            whole: the phase in which the two alternated.
+        """
+        train: dict[str, Any] = {"seconds": max(0.0, whole.seconds - self.seconds)}
+        look: dict[str, Any] = {"name": "watch", "seconds": self.seconds}
+        if whole.gpu_allocated is not None:
+            train["gpu_allocated"] = max(whole.gpu_allocated, self.training_peak)
+            look["gpu_allocated"] = self.peak
+        for part in (train, look):
+            self._run.phase(whole.model_copy(update=part))
+        self._run.note(
+            "Phases train and watch alternate: seconds and gpu_allocated are apart, gpu_device and cpu_peak together."
+        )
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any

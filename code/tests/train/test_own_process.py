@@ -53,6 +53,9 @@ def world(folder: Path, patch: pytest.MonkeyPatch) -> None:
     data(folder / "mbpp.jsonl", [11, 12, 13, 14, 511, 512, 601, 603, 604, 605, 606])
     patch.setattr("codelab.evaluate.experiment.Pool", FakePool)
     patch.setenv("CODELAB_CACHE", str(folder / "cache"))
+    # Sums come out the same, here and in the child, only where as many threads add them up.
+    torch.set_num_threads(1)
+    patch.setenv("OMP_NUM_THREADS", "1")
 
 
 def recipe(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -78,11 +81,10 @@ def test_same_pairs_in_another_process_give_the_same_model(first: Path, monkeypa
 
     here, there = (load_file(first / f"{name}-dpo-seed0" / "model.safetensors") for name in ("again", "tuned"))
     assert here.keys() == there.keys()
+    assert all(torch.equal(here[name], there[name]) for name in here)
     start = load_file(first / "start" / "model.safetensors")
-    moved = {name: float((there[name] - start[name].float()).abs().mean()) for name in there}
-    assert moved["transformer.h.0.attn.c_attn.weight"] > 0, "or nothing was trained"
-    # Not bit for bit: how many threads add up a sum is each process's own business.
-    assert all(float((here[name] - there[name]).abs().mean()) <= 0.01 * moved[name] for name in here)
+    name = "transformer.h.0.attn.c_attn.weight"
+    assert not torch.equal(here[name], start[name].float()), "or nothing was trained"
 
     records = {record.recipe.name: (at, record) for at, record in find_records(first / "results")}
     _, record = records["second"]
@@ -97,7 +99,7 @@ def test_same_pairs_in_another_process_give_the_same_model(first: Path, monkeypa
     steps = read_steps(folder)
     assert [(row["arm"], int(row["step"])) for row in steps] == [("dpo-seed0", step) for step in (1, 2, 3, 4)]
     same = [row["loss"] for row in read_steps(records["first"][0]) if row["loss"]]
-    assert [float(row["loss"]) for row in steps] == pytest.approx([float(loss) for loss in same], rel=1e-3)
+    assert [float(row["loss"]) for row in steps] == pytest.approx([float(loss) for loss in same])
 
     compared = record.tables["counterparts"]
     assert {(row["model"], row["setting"], row["k"]) for row in compared} == {
