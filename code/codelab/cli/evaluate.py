@@ -33,6 +33,11 @@ def evaluate(
     stop_after: Annotated[
         float | None, typer.Option(help="Seconds after which the run pauses; the same command continues it.")
     ] = None,
+    *,
+    note: Annotated[
+        list[str] | None,
+        typer.Option(help="What a reader of the record must know, such as: shared the GPU with another run."),
+    ] = None,
 ) -> None:
     """Answer MBPP with a model and judge every completion.
 
@@ -49,7 +54,7 @@ def evaluate(
         changed = parse_recipe(recipe, values, EvaluateRecipe)
         loaded = replace(loaded, name=f"{loaded.name}-{slug(model)}", recipe=changed)
     check_machine(loaded)
-    execute(loaded, results, fresh=fresh, stop_after=stop_after)
+    execute(loaded, results, fresh=fresh, stop_after=stop_after, notes=note or ())
 
 
 def slug(model: str) -> str:

@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +42,11 @@ def run(
         float | None, typer.Option(help="Seconds after which a training run pauses; the same command continues it.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check recipe and machine, then stop.")] = False,
+    *,
+    note: Annotated[
+        list[str] | None,
+        typer.Option(help="What a reader of the record must know, such as: shared the GPU with another run."),
+    ] = None,
 ) -> None:
     """Run a recipe once and write its record below results/.
 
@@ -53,7 +59,7 @@ def run(
     if dry_run:
         typer.echo(f"{recipe}: fine; about {loaded.recipe.hardware.minutes:g} minutes on the hardware it names")
         return
-    execute(loaded, results, fresh=fresh, stop_after=stop_after)
+    execute(loaded, results, fresh=fresh, stop_after=stop_after, notes=note or ())
 
 
 def check_machine(loaded: Loaded) -> None:
@@ -82,8 +88,10 @@ def check_machine(loaded: Loaded) -> None:
         raise UserError(f"recipe {loaded.path}: {needs}; {facts.name} has {facts.memory_bytes / 1e9:.0f} GB{offer}")
 
 
-def execute(loaded: Loaded, results: Path, *, fresh: bool = False, stop_after: float | None = None) -> Path:
-    """Run an experiment to its end and return the folder of its record.
+def execute(
+    loaded: Loaded, results: Path, *, fresh: bool = False, stop_after: float | None = None, notes: Sequence[str] = ()
+) -> Path:
+    """Run an experiment to its end and return the folder of its record; ``notes`` are kept in it.
 
     Raises:
         UserError: something the user can mend; a run that had done nothing yet leaves nothing behind.
@@ -101,6 +109,8 @@ def execute(loaded: Loaded, results: Path, *, fresh: bool = False, stop_after: f
     )  # fmt: skip
     opened.stop_after = stop_after
     opened.environment(environment.facts(), facts)
+    for note in notes:
+        opened.note(note)
     if opened.resumed and not worker:
         typer.echo(f"continuing {opened.folder}", err=True)
     try:
