@@ -10,8 +10,11 @@ What each number is:
 - ``gpu_allocated``: peak of torch's CUDA allocator, exact. ``gpu_device``: peak memory in use on the whole device,
   sampled through the driver, with whatever else runs there.
 
-The sampler spends at most one half per cent of a core: it waits 200 times as long as its last look took. Phases may
-not be nested. Not covered: swap, memory of the page cache, other machines.
+When the sampler looks: when a phase starts and ends, and in between ``interval`` seconds after the last look was over,
+or 200 times as long as that look kept the processor, whichever is more, so that it spends at most one half per cent of
+a core. It needs the interpreter's lock for each step, so code that keeps the lock delays it. What the tree held only
+between two looks is missed, apart from the exact peaks named above. Phases may not be nested. Not covered: swap, memory
+of the page cache, other machines.
 """
 
 import contextlib
@@ -21,17 +24,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import psutil
-
 from codelab.measure import device
+from codelab.measure.tree import ProcessTree, read
 from codelab.records import Phase, Run
 
 _SHARE = 0.005
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-_KERNEL_LISTS_CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 
 
 class Meter:
@@ -82,9 +81,7 @@ class Meter:
             left = time.thread_time()
             sampler.stop()
             finished = _finished_children_peak()
-            result.cpu_peak = max(
-                sampler.tree_peak, _own_peak(), finished if finished > finished_before else 0, _resident(os.getpid())
-            )
+            result.cpu_peak = max(sampler.tree_peak, _own_peak(), finished if finished > finished_before else 0)
             result.gpu_device = sampler.device_peak
             self.spent += time.thread_time() - left + sampler.spent
             self.phases.append(result)
@@ -102,62 +99,35 @@ class _Sampler(threading.Thread):
         self.spent = 0.0
         self._interval = interval
         self._handle = handle
-        self._process = psutil.Process()
-        self._over = threading.Event()
+        self._tree = ProcessTree()
+        self._looking = threading.Lock()
+        self._running = threading.Lock()  # to wait for a lock costs less than to wait for an event
+        self._running.acquire()
+
+    def start(self) -> None:
+        super().start()
+        self._look()  # here, where the processor is awake already; after the start, which makes a thread to be searched
 
     def run(self) -> None:
-        while True:
-            began = time.thread_time()
+        wait, before = self._interval, time.thread_time()
+        while not self._running.acquire(timeout=wait):
             self._look()
-            cost = time.thread_time() - began
-            self.spent += cost
-            if self._over.wait(max(self._interval, cost / _SHARE)):
-                return
+            after = time.thread_time()  # that of this thread only, waking up included
+            wait, before = max(self._interval, (after - before) / _SHARE), after
+        self.spent = time.thread_time()
 
     def stop(self) -> None:
-        self._over.set()
+        self._running.release()
         self.join()
         self._look()
+        self._tree.close()
 
     def _look(self) -> None:
-        if self._handle is not None:
-            with contextlib.suppress(Exception):
-                self.device_peak = max(self.device_peak or 0, device.used_bytes(self._handle))
-        self.tree_peak = max(self.tree_peak, tree_resident(self._process))
-
-
-def tree_resident(process: psutil.Process) -> int:
-    """Resident bytes of a process and its descendants now; ones that end meanwhile count as nothing."""
-    if not _KERNEL_LISTS_CHILDREN:
-        children: list[int] = []
-        with contextlib.suppress(psutil.Error):
-            children = [child.pid for child in process.children(recursive=True)]
-        return _resident(process.pid) + sum(_resident(pid) for pid in children)
-    total, waiting = 0, [process.pid]
-    while waiting:
-        pid = waiting.pop()
-        total += _resident(pid)
-        # The kernel lists children by the thread that started them; psutil would read every process of the machine.
-        with contextlib.suppress(OSError):
-            for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - Path costs several times as much here
-                with contextlib.suppress(OSError):
-                    waiting += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
-    return total
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(_read(f"/proc/{pid}/statm").split()[1]) * _PAGE
-    except (OSError, IndexError, ValueError):
-        return 0
-
-
-def _read(path: str) -> bytes:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        return os.read(handle, 1 << 16)
-    finally:
-        os.close(handle)
+        with self._looking:
+            if self._handle is not None:
+                with contextlib.suppress(Exception):
+                    self.device_peak = max(self.device_peak or 0, device.used_bytes(self._handle))
+            self.tree_peak = max(self.tree_peak, self._tree.resident())
 
 
 def _cuda() -> Any | None:
@@ -169,20 +139,19 @@ def _cuda() -> Any | None:
 
 def _reset_own_peak() -> None:
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        file = os.open("/proc/self/clear_refs", os.O_WRONLY)
+        try:
+            os.write(file, b"5")
+        finally:
+            os.close(file)
 
 
 def _own_peak() -> int:
     """Kernel's peak of this process since :func:`_reset_own_peak`; 0 where the mark could not be set back."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        if not os.access("/proc/self/clear_refs", os.W_OK):
-            return 0
-    except OSError:
+    if not os.access("/proc/self/clear_refs", os.W_OK):
         return 0
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
+    with contextlib.suppress(OSError, IndexError):
+        return int(read("/proc/self/status").split(b"VmHWM:")[1].split(maxsplit=1)[0]) * 1024
     return 0
 
 

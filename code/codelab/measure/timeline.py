@@ -12,10 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import psutil
-
 from codelab.measure import device
-from codelab.measure.meter import tree_resident
+from codelab.measure.tree import ProcessTree
 
 _SHARE = 0.01  # of a core, at most
 
@@ -36,7 +34,7 @@ class Timeline(threading.Thread):
         self._interval = interval
         self._phase = "start"
         self._began = time.perf_counter()
-        self._process = psutil.Process()
+        self._tree = ProcessTree()
         self._handle = device.open_handle()
         self._over = threading.Event()
         self._lock = threading.Lock()
@@ -49,6 +47,7 @@ class Timeline(threading.Thread):
         self._over.set()
         self.join()
         self._look()
+        self._tree.close()
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -74,8 +73,8 @@ class Timeline(threading.Thread):
         if self._handle is not None:
             with contextlib.suppress(Exception):
                 used = device.used_bytes(self._handle)
-        row = {"phase": self._phase, "cpu": tree_resident(self._process), "gpu_device": used, "gpu_allocated": _own()}
         with self._lock:
+            row = {"phase": self._phase, "cpu": self._tree.resident(), "gpu_device": used, "gpu_allocated": _own()}
             self.rows.append({"t": round(time.perf_counter() - self._began, 3), **row})
 
 

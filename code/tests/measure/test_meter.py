@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from codelab.measure import Meter
+from codelab.measure.meter import _Sampler
 
 MB = 1_000_000
 
@@ -59,3 +60,20 @@ def test_metering_stays_below_one_per_cent_of_a_core() -> None:
     with meter.phase("idle") as phase:
         time.sleep(1.5)
     assert 0 < meter.spent < 0.01 * phase.seconds + 0.01  # the fixed cost of a phase is milliseconds
+
+
+@pytest.mark.parametrize(("burned", "fewest", "most"), [(0.0, 5, 27), (0.005, 2, 3)], ids=["cheap", "costly"])
+def test_the_sampler_keeps_its_interval_and_looks_less_often_where_a_look_is_costly(
+    burned: float, fewest: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def look(self: _Sampler) -> None:
+        looks.append(time.thread_time())
+        while time.thread_time() - looks[-1] < burned:
+            pass
+
+    monkeypatch.setattr(_Sampler, "_look", look)
+    with Meter(interval=0.02).phase("idle"):
+        time.sleep(0.5)
+    assert fewest <= len(looks) <= most  # one at each end is among them
