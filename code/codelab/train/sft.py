@@ -57,6 +57,9 @@ class SftRecipe(Recipe):
     weight_decay: float = Field(default=0.0, ge=0)
     checkpoint_every: int = Field(default=200, gt=0, description="steps")
     precision: Literal["bf16", "fp32"] = "bf16"
+    reference_splits: tuple[Literal["train", "validation", "test"], ...] = Field(
+        default=(), description="MBPP splits whose reference solutions are scored at the end: seen and unseen apart"
+    )
 
 
 RECIPE = SftRecipe

@@ -6,9 +6,11 @@ from codelab.errors import Paused, UserError
 from codelab.measure import Meter
 from codelab.models import load_model
 from codelab.records import Run
+from codelab.tasks import mbpp
 from codelab.train.callbacks import QUIET, RecordSteps, newest_checkpoint
+from codelab.train.probing import completion_losses
 from codelab.train.save import save_model
-from codelab.train.sft import Example, SftRecipe, encode_examples
+from codelab.train.sft import MIXED_UP, Example, SftRecipe, encode_examples, solved
 
 
 def train(recipe: SftRecipe, run: Run, rows: list[Example]) -> None:
@@ -39,7 +41,7 @@ def train(recipe: SftRecipe, run: Run, rows: list[Example]) -> None:
         lr_scheduler_type="linear", warmup_steps=int(recipe.steps * recipe.warmup), weight_decay=recipe.weight_decay,
         bf16=recipe.precision == "bf16", gradient_checkpointing=False, logging_steps=1, seed=recipe.seeds[0],
         data_seed=recipe.seeds[0], max_length=recipe.length, packing=False, completion_only_loss=True,
-        save_steps=recipe.checkpoint_every, train_sampling_strategy="group_by_length", **QUIET,
+        save_steps=recipe.checkpoint_every, **QUIET,
     )  # fmt: skip
     callback = RecordSteps(run)
     trainer = SFTTrainer(
@@ -58,6 +60,22 @@ def train(recipe: SftRecipe, run: Run, rows: list[Example]) -> None:
     losses = [float(row["loss"]) for row in run.steps_so_far() if "loss" in row]
     last = losses[-max(1, len(losses) // 10) :]
     run.metric("final_loss", sum(last) / len(last), n=len(last), unit="nats/token", method="mean of the last tenth")
+    score_references(recipe, run, model, loaded.tokenizer)
+
+
+def score_references(recipe: SftRecipe, run: Run, model: Any, tokenizer: Any) -> None:
+    """Write ``loss.<split>``, nats a token of the reference solutions, for every split that the recipe names.
+
+    A loss that is low on the train split and high elsewhere is memory, not skill.
+    """
+    tasks = mbpp.load(recipe.mix.mbpp_source) if recipe.reference_splits else []
+    model.eval()
+    for split in recipe.reference_splits:
+        chosen = [task for task in mbpp.select(tasks, split) if task.task_id not in MIXED_UP]
+        rows = encode_examples(solved(chosen, recipe.mix.style, tasks), tokenizer, recipe.length)
+        tokens = sum(sum(row["completion_mask"]) for row in rows)
+        nats = sum(completion_losses(model, rows, recipe.pairs_per_pass, recipe.precision))
+        run.metric(f"loss.{split}", nats / tokens, n=len(rows), unit="nats/token", method="reference solutions")
 
 
 def _adapter(recipe: SftRecipe) -> Any:

@@ -12,9 +12,11 @@ import yaml
 import zstandard
 
 from codelab.errors import UserError
+from codelab.measure import environment
 from codelab.models.generation import Prompt
-from codelab.records import Hardware, find_records, open_run, read_steps
-from codelab.train.sft import MIXED_UP, Example, Mix, SftRecipe, encode_examples, pairs
+from codelab.records import DataFacts, Hardware, find_records, open_run, read_record, read_steps
+from codelab.tasks import mbpp
+from codelab.train.sft import MIXED_UP, Example, Mix, SftRecipe, encode_examples, pairs, solved
 
 CODE = Path(__file__).resolve().parents[2]
 
@@ -90,11 +92,9 @@ def test_the_mix_is_what_the_recipe_says(instructions: Path, tmp_path: Path) -> 
 def test_tasks_whose_question_is_in_the_test_split_are_never_trained_on(
     mbpp_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from codelab.tasks import mbpp
-
     tasks = mbpp.load(mbpp_file, verify=False)
     monkeypatch.setattr(mbpp, "load", lambda _source: tasks)
-    monkeypatch.setattr(mbpp, "facts", lambda _source: mbpp.DataFacts(name="mbpp", source="test"))
+    monkeypatch.setattr(mbpp, "facts", lambda _source: DataFacts(name="mbpp", source="test"))
     run = open_run(recipe(), "sft", tmp_path / "results", [])
     rows = pairs(recipe(mbpp_repeats=2), run)
     assert 602 in MIXED_UP
@@ -130,11 +130,11 @@ def test_a_tiny_run_learns_pauses_and_continues(tiny_tokenizer: Path, instructio
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(values))
     command = [sys.executable, "-m", "codelab", "run", str(path), "--results", str(tmp_path / "results")]
-    environment = {**os.environ, "PYTHONPATH": str(CODE), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    variables = {**os.environ, "PYTHONPATH": str(CODE), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
     def go(*more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*command, *more], env=environment, capture_output=True, text=True, check=False, timeout=250
+            [*command, *more], env=variables, capture_output=True, text=True, check=False, timeout=250
         )
 
     paused = go("--stop-after", "1")
@@ -148,3 +148,34 @@ def test_a_tiny_run_learns_pauses_and_continues(tiny_tokenizer: Path, instructio
     assert record.resumed == 1
     assert record.metrics["pairs"].value == 8
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "tuned").config.vocab_size == 320
+
+
+def test_references_are_scored_a_token_by_split(
+    tiny_tokenizer: Path, mbpp_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    from codelab.train import sft_loop
+
+    tasks = mbpp.load(mbpp_file, verify=False)
+    monkeypatch.setattr(mbpp, "load", lambda _source: tasks)
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=320, n_positions=256, n_embd=32, n_layer=2, n_head=2))
+    tokenizer = AutoTokenizer.from_pretrained(tiny_tokenizer)
+    wanted = recipe().model_copy(update={"reference_splits": ("train",), "length": 256, "precision": "fp32"})
+    run = open_run(wanted, "sft", tmp_path / "results", [])
+    sft_loop.score_references(wanted, run, model, tokenizer)
+    run.environment(environment.facts(), None)
+    metric = read_record(run.finish()).metrics["loss.train"]
+
+    nats, count = 0.0, 0
+    for row in encode_examples(solved(tasks[1:], "docstring", tasks), tokenizer, 256):  # 602 stands in the test split
+        ids = torch.tensor([row["input_ids"]])
+        with torch.no_grad():
+            scores = model.eval()(ids).logits[0, :-1].log_softmax(-1)
+        mask = torch.tensor(row["completion_mask"][1:], dtype=torch.bool)
+        nats -= float(scores.gather(1, ids[0, 1:, None])[mask].sum())
+        count += int(mask.sum())
+    assert metric.n == 2
+    assert metric.value == pytest.approx(nats / count, rel=1e-5)

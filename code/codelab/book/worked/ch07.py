@@ -1,7 +1,7 @@
 """Chapter 7's tables and plot frames, reshaped from the records of the quantisation experiment.
 
-Nothing is computed here but selection and order: ratios and intervals are in the records. Not covered: the experiment
-(``codelab.models.quantization``).
+Selection and order, and one bound on how fast weights were read; ratios and intervals are in the records. Not covered:
+the experiment (``codelab.models.quantization``).
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ NAMES = {
     "nf4-double": "4-bit nf4, double",
 }
 MODELS = {"llama-1b": "1.2 B", "llama-8b": "8.0 B"}
+H200_BANDWIDTH = 4.8e12  # bytes/s; NVIDIA H200 Tensor Core GPU, datasheet
 DOMAINS = {"prose": "prose", "code": "code"}
 
 
@@ -173,6 +174,19 @@ def sizes(run: Facts) -> list[dict[str, Any]]:
         | {"one": fast[row["key"]][ends[0]], "many": fast[row["key"]][ends[-1]], "first": first[row["key"]][ends[0]]}
         for row in _rows(timed(run))
     ]
+
+
+def read_rate(run: Facts, key: str) -> float:
+    """Bytes of weights a second that one sequence with a prompt of 32 tokens reads, at most.
+
+    Every token needs every weight once but those of the input embedding, which are counted here too.
+    """
+    return run.number(f"{key}.tokens_per_second.b1.p32") * run.number(f"{key}.weights_bytes")
+
+
+def reading_share(run: Facts, key: str, bandwidth: float = H200_BANDWIDTH) -> float:
+    """Share of a token's time that reading the weights once would take at the memory's full ``bandwidth`` (bytes/s)."""
+    return read_rate(run, key) / bandwidth
 
 
 def _rows(frame: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -83,6 +83,13 @@ def test_scaling_rows_carry_model_and_both_ends(run: Facts) -> None:
     assert ch07.name("llama-8b.nf4") == "4-bit nf4"
 
 
+def test_weights_are_read_once_a_token() -> None:
+    metrics = {"m.fp16.tokens_per_second.b1.p32": Metric(value=50.0), "m.fp16.weights_bytes": Metric(value=16e9)}
+    run = Facts(Path("results/q7/r"), Record.model_construct(metrics=metrics))
+    assert ch07.read_rate(run, "m.fp16") == pytest.approx(0.8e12)
+    assert ch07.reading_share(run, "m.fp16") == pytest.approx(1 / 6)
+
+
 def test_what_claims_read_is_by_cell_and_by_variant(run: Facts) -> None:
     assert ch07.by_cell(run, 32) == [{"fp16": 42, "int8-t6": 37}, {"fp16": 112, "int8-t6": 72}]
     assert len(ch07.by_cell(run)) == 4
