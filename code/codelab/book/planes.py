@@ -1,14 +1,16 @@
 """Figures and rows for arms that trade one skill against another, and for memory that was predicted and measured.
 
 Read from records of kind ``adapt`` and ``memory``: their tables ``points``, ``arms``, ``probes`` and ``cells``. Not
-covered: any computation beyond means over seeds; what the numbers say is the chapter's.
+covered: intervals, which the experiment computes, and what the numbers say, which is the chapter's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from codelab.book.formats import NBSP, show
 from codelab.book.style import INK, MUTED, PALETTE, WIDTH
 
 if TYPE_CHECKING:
@@ -125,6 +127,120 @@ def arm_rows(arms: "pd.DataFrame", columns: Sequence[str]) -> list[dict[str, Any
     return rows
 
 
+def arm_cells(
+    arms: "pd.DataFrame", names: Mapping[str, str], formats: Mapping[str, str], units: Mapping[str, str] | None = None
+) -> list[dict[str, str | None]]:
+    """A row an arm as text: each mean over seeds with half the distance between the seeds beside it, ``0.21 ± 0.01``.
+
+    Args:
+        arms: a record's table ``arms``.
+        names: arms to show, in order, with what the chapter calls them; arms that the record lacks are left out.
+        formats: quantities with their format; the unit is left to the heading.
+        units: unit of a quantity in the record, where its format converts it (``share``).
+
+    Returns:
+        ``name`` and each quantity; None where it was not measured.
+    """
+    found = {row["arm"]: row for row in arm_rows(arms, [key for key in formats if key in arms])}
+    rows = []
+    for arm, name in names.items():
+        if arm not in found:
+            continue
+        row: dict[str, str | None] = {"name": name}
+        for key, fmt in formats.items():
+            value, spread = found[arm].get(key), found[arm].get(f"{key}_spread")
+            unit = (units or {}).get(key)
+            row[key] = None if value is None else show(value, fmt, unit).partition(NBSP)[0]
+            if value is not None and spread is not None:
+                row[key] = f"{row[key]} ± {show(spread / 2, fmt.lstrip('+'), unit).partition(NBSP)[0]}"
+        rows.append(row)
+    return rows
+
+
+def changes(points: "pd.DataFrame", key: str = "pass@1_change") -> dict[str, dict[str, Any]]:
+    """How each trained arm differs from the start, with the intervals of all its seeds.
+
+    Args:
+        points: a record's table ``points``.
+        key: a column with its interval's ends beside it, paired with the start: ``pass@1_change``, ``old_rise``.
+
+    Returns:
+        By arm: ``value`` (mean over seeds), ``low`` and ``high`` (the outermost ends), ``seeds``, and ``sign``: 1 or -1
+        where every seed's interval lies on that side of zero, else 0. Arms without the quantity are left out.
+    """
+    trained = points[(points["weight"] == 1) & (points["arm"] != "start")]
+    trained = trained.dropna(subset=[key]) if key in trained else trained.iloc[:0]
+    found = {}
+    for arm, those in trained.groupby("arm", sort=False):
+        low, high = float(those[f"{key}_low"].min()), float(those[f"{key}_high"].max())
+        above, below = bool((those[f"{key}_low"] > 0).all()), bool((those[f"{key}_high"] < 0).all())
+        found[str(arm)] = {"value": float(those[key].mean()), "low": low, "high": high, "seeds": len(those),
+                           "sign": int(above) - int(below)}  # fmt: skip
+    return found
+
+
+def against_interpolation(points: "pd.DataFrame", ruler: str = "full") -> list[dict[str, Any]]:
+    """Forgetting of each arm beside the least that interpolating ``ruler`` with the start needs for the same gain.
+
+    Between two measured weights gain and forgetting are taken to be linear. Arms are paired with the interpolation of
+    the same seed; a seed whose gain no interpolation reaches is left out.
+
+    Args:
+        points: a record's table ``points``.
+        ruler: the arm whose interpolations were measured.
+
+    Returns:
+        By arm, the ruler left out: ``arm``, ``family``, ``gain``, ``old_rise``, ``seeds`` compared, ``ruler``
+        (forgetting of the interpolation), ``difference`` (own minus ruler's, mean over seeds), ``spread`` (most minus
+        least) and ``verdict``: ``less`` or ``more`` where the difference exceeds the spread of at least two seeds and
+        has one sign, ``same`` where not, None where fewer than two seeds could be compared.
+    """
+    frame = points[points["arm"] != "start"].dropna(subset=["gain", "old_rise"])
+    paths = {seed: _path(those) for seed, those in frame[frame["arm"] == ruler].groupby("seed")}
+    rows = []
+    trained = frame[(frame["weight"] == 1) & (frame["arm"] != ruler)]
+    for arm, those in trained.groupby("arm", sort=False):
+        pairs = []
+        for seed, gain, rise in those[["seed", "gain", "old_rise"]].itertuples(index=False):
+            least = _least(paths[seed], float(gain)) if seed in paths else None
+            if least is not None:
+                pairs.append((float(rise), least))
+        apart = [own - least for own, least in pairs]
+        row: dict[str, Any] = {"arm": arm, "family": those["family"].iloc[0], "seeds": len(pairs)}
+        row |= {key: float(those[key].mean()) for key in ("gain", "old_rise")}
+        row |= {"ruler": float(np.mean([least for _, least in pairs])) if pairs else None,
+                "difference": float(np.mean(apart)) if pairs else None,
+                "spread": max(apart) - min(apart) if len(pairs) > 1 else None, "verdict": None}  # fmt: skip
+        if len(pairs) > 1:
+            clear = min(map(abs, apart)) > 0 and len({one > 0 for one in apart}) == 1
+            clear = clear and abs(row["difference"]) > row["spread"]
+            row["verdict"] = ("more" if row["difference"] > 0 else "less") if clear else "same"
+        rows.append(row)
+    return rows
+
+
+def memory_cells(cells: "pd.DataFrame", models: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A row a cell of kind ``memory``, as measured, predicted and timed; sizes in bytes, None where it did not fit.
+
+    Args:
+        cells: a record's table ``cells``.
+        models: keys of the recipe's models with what the chapter calls them; others are left out.
+    """
+    methods = {"full": "full", "lora": "LoRA", "qlora": "QLoRA"}
+    rows = []
+    for cell in cells.astype(object).where(cells.notna(), None).to_dict("records"):
+        model = models.get(str(cell["key"]).partition(".")[0])
+        if model is None:
+            continue
+        more = f", rank {cell['rank']}" if cell["method"] != "full" else ""
+        more += ", all 16 bits" if cell["method"] == "full" and cell["weights"] == "bfloat16" else ""
+        more += ", 8-bit state" if cell["optimizer"] == "paged_adamw8bit" else ""
+        more += ", checkpointing" if cell["checkpointing"] else ""
+        kept = {key: cell.get(key) for key in ("measured", "predicted", "planned", "error", "planned_error", "seconds")}
+        rows.append({"model": model, "method": f"{methods[cell['method']]}{more}", "batch": cell["batch"], **kept})
+    return rows
+
+
 def probe_rows(probes: "pd.DataFrame", weight: float = 1.0) -> list[dict[str, Any]]:
     """Accuracy of each arm by kind and form of probe, mean over seeds, and the change from the start.
 
@@ -135,6 +251,20 @@ def probe_rows(probes: "pd.DataFrame", weight: float = 1.0) -> list[dict[str, An
     chosen = probes[(probes["weight"] == weight) | (probes["arm"] == "start")]
     groups = chosen.groupby(["arm", "kind", "form"], sort=False)[["value", "change"]].mean().reset_index()
     return [{str(key): value for key, value in row.items()} for row in groups.to_dict("records")]
+
+
+def _path(points: "pd.DataFrame") -> np.ndarray[Any, Any]:
+    """Gain and forgetting along one seed's interpolations, the start first, shape (places, 2)."""
+    measured = points.sort_values("weight")[["gain", "old_rise"]].to_numpy(dtype=float)
+    knots = np.vstack([[0.0, 0.0], measured])
+    share = np.linspace(0, 1, 201)[:, None]
+    return np.vstack([(1 - share) * one + share * other for one, other in pairwise(knots)])
+
+
+def _least(path: np.ndarray[Any, Any], gain: float) -> float | None:
+    """Least forgetting on a path among the places with at least this gain."""
+    enough = path[path[:, 0] >= gain]
+    return float(enough[:, 1].min()) if len(enough) else None
 
 
 def _figure(axes: "Axes") -> "Figure":

@@ -91,3 +91,70 @@ def test_rows_of_probes_are_means_over_seeds_of_the_trained_arm() -> None:
     assert [(row["arm"], row["value"], row["change"]) for row in rows] == [
         ("start", 0.5, 0.0), ("full", pytest.approx(0.3), pytest.approx(-0.2)),
     ]  # fmt: skip
+
+
+ARMS = pd.DataFrame([
+    {"arm": "start", "family": None, "seeds": 1, "pass@1": 0.08, "pass@1_least": 0.08, "pass@1_most": 0.08},
+    {"arm": "sft", "family": "sft", "seeds": 2, "old_rise": 0.2, "old_rise_least": 0.19, "old_rise_most": 0.21,
+     "pass@1": 0.1, "pass@1_least": 0.09, "pass@1_most": 0.11},
+])  # fmt: skip
+
+
+def test_cells_hold_the_mean_and_half_the_distance_between_seeds() -> None:
+    names = {"sft": "fine-tuning", "start": "start", "absent": "not run"}
+    rows = planes.arm_cells(ARMS, names, {"old_rise": "+.2f", "pass@1": ".1f %", "gain": ".2f"}, {"pass@1": "share"})
+    assert rows == [
+        {"name": "fine-tuning", "old_rise": "+0.20 ± 0.01", "pass@1": "10.0 ± 1.0", "gain": None},
+        {"name": "start", "old_rise": None, "pass@1": "8.0", "gain": None},
+    ]
+
+
+def test_a_change_has_a_sign_only_where_every_seed_says_so() -> None:
+    def row(arm: str, seed: int, low: float, high: float) -> dict[str, Any]:
+        return {"arm": arm, "seed": seed, "weight": 1.0, "old_rise": (low + high) / 2, "old_rise_low": low,
+                "old_rise_high": high}  # fmt: skip
+
+    frame = pd.DataFrame([row("up", 0, 0.1, 0.3), row("up", 1, 0.2, 0.4), row("torn", 0, 0.1, 0.3),
+                          row("torn", 1, -0.1, 0.1), row("down", 0, -0.4, -0.2)])  # fmt: skip
+    found = planes.changes(frame, "old_rise")
+    assert {arm: row["sign"] for arm, row in found.items()} == {"up": 1, "torn": 0, "down": -1}
+    assert (found["up"]["low"], found["up"]["high"], found["up"]["value"]) == (0.1, 0.4, pytest.approx(0.25))
+    assert planes.changes(frame.drop(columns="old_rise"), "old_rise") == {}
+
+
+def test_arms_are_held_against_interpolation_at_their_own_gain() -> None:
+    path = [_point("full", (seed, weight), gain, rise) for seed in (0, 1)
+            for weight, gain, rise in ((0.5, 0.8, 0.1), (1.0, 1.0, 0.3))]  # fmt: skip
+    arms = [_point("good", (0, 1.0), 0.9, 0.10), _point("good", (1, 1.0), 0.9, 0.11),
+            _point("bad", (0, 1.0), 0.4, 0.15), _point("bad", (1, 1.0), 0.4, 0.16),
+            _point("unsure", (0, 1.0), 0.4, 0.01), _point("unsure", (1, 1.0), 0.4, 0.12),
+            _point("beyond", (0, 1.0), 1.2, 0.30), _point("beyond", (1, 1.0), 0.9, 0.30)]  # fmt: skip
+    rows = {row["arm"]: row for row in planes.against_interpolation(pd.DataFrame(path + arms))}
+    assert "full" not in rows
+    # Half of the way from (0.8, 0.1) to (1.0, 0.3), and half of that from the start to (0.8, 0.1).
+    assert rows["good"]["ruler"] == pytest.approx(0.2, abs=2e-3)
+    assert rows["bad"]["ruler"] == pytest.approx(0.05, abs=1e-3)
+    verdicts = {arm: row["verdict"] for arm, row in rows.items()}
+    assert verdicts == {"good": "less", "bad": "more", "unsure": "same", "beyond": None}
+    assert rows["beyond"]["seeds"] == 1
+
+
+def test_interpolation_is_taken_at_its_best_where_less_weight_gains_more() -> None:
+    path = [_point("full", (0, weight), gain, rise) for weight, gain, rise in ((0.5, 1.2, 0.1), (1.0, 1.0, 0.4))]
+    row = planes.against_interpolation(pd.DataFrame([*path, _point("other", (0, 1.0), 1.0, 0.2)]))[0]
+    assert row["ruler"] == pytest.approx(0.1 / 1.2, abs=1e-3)
+
+
+def test_memory_cells_are_named_and_those_that_did_not_fit_stay() -> None:
+    cell = {"weights": "float32", "rank": 16, "optimizer": "adamw", "batch": 1, "planned": 1.0, "planned_error": 0.1,
+            "error": 0.0, "seconds": 0.5}  # fmt: skip
+    frame = pd.DataFrame([
+        {**cell, "key": "b.q", "method": "qlora", "checkpointing": True, "optimizer": "paged_adamw8bit",
+         "measured": 2.0, "predicted": 2.0},
+        {**cell, "key": "b.full", "method": "full", "checkpointing": False, "weights": "bfloat16", "measured": None,
+         "predicted": 9.0, "seconds": None},
+        {**cell, "key": "c.full", "method": "full", "checkpointing": False, "measured": 1.0, "predicted": 1.0},
+    ])  # fmt: skip
+    rows = planes.memory_cells(frame, {"b": "8 B"})
+    assert [row["method"] for row in rows] == ["QLoRA, rank 16, 8-bit state, checkpointing", "full, all 16 bits"]
+    assert (rows[1]["measured"], rows[1]["predicted"], rows[1]["seconds"]) == (None, 9.0, None)
