@@ -61,6 +61,19 @@ def latest(recipe: str, device: str | None = None) -> "Facts":
     return runs[-1]
 
 
+def provenance(*runs: "Facts") -> Markdown:
+    """Where the numbers of several runs come from: runs with commit, code, device and day in common share a sentence."""
+    shared: dict[str, list[Facts]] = {}
+    for run in runs:
+        shared.setdefault(run.origin(), []).append(run)
+    lines = []
+    for origin, members in shared.items():
+        *first, last = [run.link() for run in members]
+        names = f"Records {', '.join(first)} and {last}" if first else f"Record {last}"
+        lines.append(f"{names}, {origin}.")
+    return Markdown(" ".join(lines))
+
+
 class Facts:
     """One run, for reading.
 
@@ -161,13 +174,15 @@ class Facts:
 
     def provenance(self) -> Markdown:
         """One Markdown line that says which record, code, device and day the numbers come from."""
+        return provenance(self)
+
+    def origin(self) -> str:
+        """Commit, code, device and day, which runs of one sitting share."""
         code = self.record.code
         commit = (
             f"commit `{code.commit[:10]}`{' (modified)' if code.dirty else ''}" if code.commit else "commit unknown"
         )
-        return Markdown(
-            f"Record {self.link()}, {commit}, code `{code.sha256[:10]}`, {self.device}, {self.record.started[:10]}."
-        )
+        return f"{commit}, code `{code.sha256[:10]}`, {self.device}, {self.record.started[:10]}"
 
     def _pick(self, values: Mapping[str, Any], name: str, what: str) -> Any:
         if name in values:

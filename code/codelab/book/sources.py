@@ -14,7 +14,7 @@ from codelab.book.project import Chapter
 
 _CELL = re.compile(r"^```+ *\{python[^}]*\}\n(.*?)^```+ *$", re.MULTILINE | re.DOTALL)
 _LABEL = re.compile(r"^#\|\s*label:\s*[\"']?((fig|tbl)-[\w-]+)", re.MULTILINE)
-_SAYS = ".provenance()"
+_SAYS = re.compile(r"\bprovenance\(")
 
 
 def faults(chapter: Chapter) -> Iterator[tuple[int, str]]:
@@ -31,9 +31,9 @@ def faults(chapter: Chapter) -> Iterator[tuple[int, str]]:
         if label is None or not shown:
             continue
         line = chapter.text.count("\n", 0, cell.start()) + 1
-        if label[2] == "tbl" and _SAYS not in cell[1]:
+        if label[2] == "tbl" and not _SAYS.search(cell[1]):
             yield line, f"cell {label[1]} shows a record and does not say which: note=….provenance()"
-        elif label[2] == "fig" and _SAYS not in _next_line(chapter.text[cell.end() :]):
+        elif label[2] == "fig" and not _SAYS.search(_next_line(chapter.text[cell.end() :])):
             yield line, f"cell {label[1]} shows a record: the line after it should be `{{python}} ….provenance()`"
 
 

@@ -84,6 +84,18 @@ def test_provenance_names_record_commit_device_and_day() -> None:
         assert part in line
 
 
+def test_runs_of_one_sitting_share_a_sentence(inside: Book, edit: Edit) -> None:
+    for name, day in (("20261101T010000Z-cpu", "01"), ("20261104T000000Z-cpu", "04")):
+        shutil.copytree(inside.root / RUN, inside.root / "results" / "q0-fixture" / name)
+        edit(f"results/q0-fixture/{name}/record.json", "20261101T000000Z-cpu", name)
+        edit(f"results/q0-fixture/{name}/record.json", "2026-11-01T00:00:00", f"2026-11-{day}T01:00:00")
+    line = facts.provenance(*facts.history("q0-fixture"))
+    assert line.startswith("Records [`q0-fixture/20261101T000000Z-cpu`](")
+    assert " and [`q0-fixture/20261101T010000Z-cpu`](" in line
+    assert line.count("commit `2222222222`") == 2
+    assert line.count("2026-11-01.") == line.count(". Record [`q0-fixture/20261104T000000Z-cpu`](") == 1
+
+
 def test_steps_are_numbers(inside: Book) -> None:
     (inside.root / RUN / "steps.csv").write_text("step,loss,note\n1,0.5,a\n2,,b\n")
     steps = facts.latest("q0-fixture").steps()

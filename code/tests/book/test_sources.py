@@ -37,6 +37,8 @@ def test_a_source_is_missing(tmp_path: Path, text: str, said: str) -> None:
     [
         "```{python}\n#| label: tbl-a\ntables.show(rows, note=run.provenance())\n```\n",
         "```{python}\n#| label: fig-a\nfigures.bars(rows)\n```\n\n`{python} run.provenance()`\n",
+        "```{python}\n#| label: tbl-a\ntables.show(rows, note=facts.provenance(run, other))\n```\n",
+        "```{python}\n#| label: fig-a\nfigures.bars(rows)\n```\n\n`{python} facts.provenance(run, other)`\n",
         "```{python}\n#| label: tbl-a\ntables.show(runs.log(all_runs))\n```\n",
         "```{python}\n#| label: tbl-a\ntables.show(worked.memory(7))\n```\n",
         "```{python}\n#| label: q0-text\nrows\n```\n",
