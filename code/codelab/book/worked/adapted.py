@@ -1,0 +1,105 @@
+"""What essays 1, 2 and 6 show of records of kind ``adapt``: arms by the names that the chapters use, and their rows.
+
+Not covered: figures and comparisons themselves (``codelab.book.planes``), and any judgment.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from codelab.book import planes
+from codelab.book.facts import Facts
+from codelab.book.formats import Markdown, show
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONTINUED = {
+    "start": "start",
+    "cpt-flat": "text, small flat rate",
+    "cpt": "text, re-warmed",
+    "cpt-replay-05": "text, 5 % replay",
+    "cpt-replay-25": "text, 25 % replay",
+    "sft": "pairs",
+    "cpt-sft": "text, then pairs",
+    "cpt-replay-sft": "text and replay, then pairs",
+}
+TUNED = {
+    "start": "start",
+    "full": "full",
+    "lora-4": "LoRA, rank 4",
+    "lora-16": "LoRA, rank 16",
+    "lora-64": "LoRA, rank 64",
+    "qlora-16": "QLoRA, rank 16",
+}
+REMEDIES = {
+    "full": "no remedy",
+    "rate-2e-4": "rate 2e-4",
+    "rate-5e-5": "rate 5e-5",
+    "rate-2e-5": "rate 2e-5",
+    "lora-4": "LoRA, rank 4",
+    "lora-16": "LoRA, rank 16",
+    "lora-64": "LoRA, rank 64",
+    "replay-01": "replay, 1 %",
+    "replay-05": "replay, 5 %",
+    "replay-20": "replay, 20 %",
+    "pull-20": "L2, weak",
+    "pull-100": "L2, middle",
+    "pull-500": "L2, strong",
+    "kl-01": "KL, weight 0.1",
+    "kl-05": "KL, weight 0.5",
+    "kl-20": "KL, weight 2",
+}
+VERDICTS = {"less": "less", "more": "more", "same": "no difference", None: "not comparable"}
+
+
+def rows(run: Facts, names: Mapping[str, str], formats: Mapping[str, str]) -> list[dict[str, str | None]]:
+    """The record's arms in the chapter's words; shares are shown as the format asks."""
+    units = {key: "share" for key in formats if key.startswith("pass@") or key == "probes"}
+    return planes.arm_cells(run.frame("arms"), names, formats, units)
+
+
+def remedies(run: Facts) -> list[dict[str, Any]]:
+    """A row an arm of question 6: gain, forgetting, that of interpolation at the same gain, and which is less."""
+    held = {row["arm"]: row for row in planes.against_interpolation(run.frame("points"))}
+    found = rows(run, REMEDIES, {"gain": ".2f", "old_rise": ".3f", "pass@1": ".1f %"})
+    arms = [arm for arm in REMEDIES if arm in set(run.frame("arms")["arm"])]
+    table: list[dict[str, Any]] = []
+    for arm, row in zip(arms, found, strict=True):
+        other = held.get(arm)
+        table.append(dict(row) | {"ruler": other["ruler"] if other else None,
+                                  "verdict": VERDICTS[other["verdict"]] if other else "–"})  # fmt: skip
+    return table
+
+
+def by_verdict(run: Facts, verdict: str | None) -> Markdown:
+    """The remedies with one verdict, listed as prose; ``none`` where there is none."""
+    held = planes.against_interpolation(run.frame("points"))
+    names = [REMEDIES[row["arm"]] for row in held if row["verdict"] == verdict]
+    return Markdown("; ".join(names) or "none")
+
+
+def form_and_content(run: Facts, arm: str) -> dict[str, float]:
+    """What old examples in the context give back: means over an arm's seeds.
+
+    Returns:
+        ``rise`` and ``second_half``: of the loss on old text, over whole rows and over their second halves, bits a
+        byte; ``plain`` and ``shots``: change of the share of capitals named, without and after solved examples.
+    """
+    points: pd.DataFrame = run.frame("points")
+    own = points[(points["arm"] == arm) & (points["weight"] == 1)]
+    probes = run.frame("probes")
+    probes = probes[(probes["arm"] == arm) & (probes["weight"] == 1) & (probes["kind"] == "capital")]
+    change = probes.groupby("form")["change"].mean()
+    return {
+        "rise": float(own["old_rise"].mean()),
+        "second_half": float(own["old_rise_second_half"].mean()),
+        "plain": float(change["plain"]),
+        "shots": float(change["shots"]),
+    }
+
+
+def change(run: Facts, arm: str, key: str = "pass@1_change") -> Markdown:
+    """A paired change from the start as points: the mean over seeds, and the outermost ends of their intervals."""
+    found = planes.changes(run.frame("points"), key)[arm]
+    low, high = (show(found[end], "+.1f points", "share") for end in ("low", "high"))
+    return Markdown(f"{show(found['value'], '+.1f points', 'share')} ({low.split()[0]} to {high})")
