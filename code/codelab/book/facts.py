@@ -62,7 +62,7 @@ def latest(recipe: str, device: str | None = None) -> "Facts":
 
 
 def provenance(*runs: "Facts") -> Markdown:
-    """Where the numbers of several runs come from: runs with commit, code, device and day in common share a sentence."""
+    """Where the numbers of several runs come from; runs with commit, code, device and day in common share a line."""
     shared: dict[str, list[Facts]] = {}
     for run in runs:
         shared.setdefault(run.origin(), []).append(run)

@@ -10,6 +10,7 @@ import builtins
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from codelab.errors import UserError
@@ -60,6 +61,7 @@ _HARD_STOPS: dict[Form, tuple[str, ...]] = {
     "shots": ("<|endoftext|>", "\n[END]"),
     "chat": ("<|endoftext|>", "<|im_end|>"),
 }
+_UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.S | re.M)
 _STATEMENT = re.compile(r"^(?=[^\s#)\]}])", re.M)
 
@@ -222,16 +224,20 @@ def _whole(text: str, needed: frozenset[str]) -> str:
 def _parses(source: str) -> bool:
     try:
         ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except _UNPARSABLE:
         return False
     return True
 
 
+@lru_cache(maxsize=8192)  # a growing completion is asked about the same beginnings again and again
 def _closed(source: str, needed: frozenset[str]) -> bool:
     """Whether the source parses, defines what the tests need, and every global name that it uses."""
-    if not all(name in source for name in needed) or not _parses(source):
+    if not all(name in source for name in needed):
         return False
-    tree = ast.parse(source)
+    try:
+        tree = ast.parse(source)
+    except _UNPARSABLE:
+        return False
     if not needed <= defined_names(tree):
         return False
     if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in tree.body):
