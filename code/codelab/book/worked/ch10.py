@@ -112,7 +112,7 @@ def judging(run: Facts) -> list[dict[str, Any]]:
             "step": run.number(f"{unit}.step_seconds"),
             **{part: run.number(f"{unit}.{part}_share") for part in _PARTS},
         }
-        for unit in dict.fromkeys(_units(run))
+        for unit in dict.fromkeys(units(run))
     ]
 
 
@@ -177,15 +177,15 @@ def prices(runs: Mapping[str, Facts], key: str = "t0.6", k: int = 1) -> list[dic
         for row in frame[(frame["setting"] == key) & (frame["k"] == k)].to_dict("records"):
             if row["model"] not in arms:
                 continue
-            mine = [unit for unit in _units(run) if _parsed(unit)[0] == row["model"]]
-            trained = [_last(run, unit) + _seconds(run, "reference", unit) for unit in mine]
+            mine = [unit for unit in units(run) if _parsed(unit)[0] == row["model"]]
+            costs = [trained(run, unit) for unit in mine]
             before = preparation(run)
             rows.append(
                 {
                     "name": method if len(arms) == 1 else f"{method}: {row['model']}",
                     "preparation": before / 60,
-                    "training": sum(trained) / max(1, len(trained)) / 60,
-                    "minutes": (before + sum(trained) / max(1, len(trained))) / 60,
+                    "training": sum(costs) / max(1, len(costs)) / 60,
+                    "minutes": (before + sum(costs) / max(1, len(costs))) / 60,
                     "score": 100 * row["score"],
                     **{name: 100 * row[name] for name in ("difference", "low", "high")},
                     "seeds": row["seeds"],
@@ -195,8 +195,22 @@ def prices(runs: Mapping[str, Facts], key: str = "t0.6", k: int = 1) -> list[dic
 
 
 def preparation(run: Facts) -> float:
-    """Seconds before the first training step of any arm, once a run: sampling the start and judging mutants."""
-    return sum(_seconds(run, "generate", name) for name in ("pool", "pairs")) + _seconds(run, "execute", "mutants")
+    """Seconds before the first training step of any arm, once a run: the start sampled and judged, mutants judged."""
+    drawn = sum(sampled(run, "sample", name) for name in ("pool", "pairs"))
+    return drawn + seconds(run, "prompts", None) + seconds(run, "execute", "mutants")
+
+
+def sampled(run: Facts, name: str, variant: str) -> float:
+    """Seconds of a stage that generates and judges.
+
+    Of a continued run the stage's phase is the last sitting's alone; generating is summed over all of them.
+    """
+    return max(seconds(run, name, variant), seconds(run, "generate", variant))
+
+
+def trained(run: Facts, unit: str) -> float:
+    """Seconds that training a unit took, looks at the policy left out, scoring the reference's pairs counted in."""
+    return _spent(run, unit) + seconds(run, "reference", unit)
 
 
 def _rows(run: Facts, marker: str, arms: Sequence[str] | None) -> "pd.DataFrame":
@@ -217,21 +231,23 @@ def _parsed(unit: str) -> tuple[str, int]:
     return (match[1], int(match[2])) if match else (unit, 0)
 
 
-def _units(run: Facts) -> list[str]:
+def units(run: Facts) -> list[str]:
+    """Every arm with every seed, as the record names them."""
     values = run.record.recipe.values
     return [f"{arm}-seed{seed}" for arm in values["arms"] for seed in values["seeds"]]
 
 
-def _seconds(run: Facts, name: str, variant: str) -> float:
+def seconds(run: Facts, name: str, variant: str | None) -> float:
+    """Seconds of a phase, 0 where the run has none."""
     return sum(phase.seconds for phase in run.record.phases if (phase.name, phase.variant) == (name, variant))
 
 
-def _last(run: Facts, unit: str) -> float:
+def _spent(run: Facts, unit: str) -> float:
     """Seconds of training at the unit's last step or look; the phase ``train`` of runs that logged none."""
     frame = run.steps()
     if "seconds" in frame and (found := frame[frame["arm"] == unit]["seconds"].dropna().astype(float)).size:
         return float(found.max())
-    return _seconds(run, "train", unit)
+    return seconds(run, "train", unit)
 
 
 def _plain(key: str, arm: Mapping[str, Any]) -> str:

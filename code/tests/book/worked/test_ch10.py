@@ -9,7 +9,7 @@ import pytest
 from codelab.book import figures
 from codelab.book.facts import Facts
 from codelab.book.style import styled
-from codelab.book.worked import ch10
+from codelab.book.worked import ch10, ch10_costs
 from codelab.records import Environment, Metric, Phase, Record
 from codelab.records.files import to_csv
 from codelab.records.schema import CodeFacts, RecipeFacts
@@ -153,3 +153,71 @@ def test_prices_count_what_each_method_needs(grpo: Facts, dpo: Facts) -> None:
         assert faces == [True, False, False]
         assert {text.get_text() for text in axes.texts} == set(rows)
         plt.close("all")
+
+
+FULL = {"kl_token_exact": 0.01, "flat_groups": 0.5, "entropy": 0.7}
+
+
+@pytest.fixture
+def costly(tmp_path: Path) -> Facts:
+    """One arm, two seeds of four and six steps; one phase of each stage."""
+    rows = [
+        step(f"grpo-seed{seed}", number, number / 10) | FULL | {"entropy": 1 / number}
+        for seed, last in ((0, 4), (1, 6))
+        for number in range(1, last + 1)
+    ]
+    phases = [
+        Phase(name="load", seconds=40, variant="start", gpu_reserved=24),
+        Phase(name="warm-up", seconds=2, variant="start"),
+        Phase(name="prompts", seconds=3),
+        Phase(name="sample", seconds=50, variant="pool", gpu_device=31),
+        Phase(name="generate", seconds=45, variant="pool"),
+        Phase(name="evaluate", seconds=99, variant="start", gpu_device=33),
+    ]
+    for seed in (0, 1):
+        phases += [
+            Phase(name="load_policy", seconds=1, variant=f"grpo-seed{seed}"),
+            Phase(name="set_up", seconds=2, variant=f"grpo-seed{seed}"),
+            Phase(name="train", seconds=999, variant=f"grpo-seed{seed}", cpu_peak=5 + seed, gpu_allocated=58),
+            Phase(name="watch", seconds=10 + 2 * seed, variant=f"grpo-seed{seed}"),
+            Phase(name="evaluate", seconds=20, variant=f"grpo-seed{seed}"),
+        ]
+    arms = {"grpo": ARMS["grpo"]}
+    return facts(tmp_path / "costly", arms, rows, phases=phases, tables={"comparison": [row("grpo", 0.03)]})
+
+
+def test_stages_stand_side_by_side(costly: Facts, dpo: Facts) -> None:
+    rows = {one["stage"]: one for one in ch10_costs.stages({"GRPO": costly, "DPO": dpo})}
+    assert [one["GRPO"] for one in rows.values()] == [42, 53, 3, 300, 11, 20]
+    assert rows["Training"]["DPO"] == 132, "with the reference's scores, and without steps the phase itself"
+    assert rows["Start sampled and judged, once"]["DPO"] == 90
+    assert rows["Looks at the policy"]["DPO"] == 0
+
+
+def test_memory_is_the_largest_and_missing_where_nobody_measured(costly: Facts, dpo: Facts) -> None:
+    rows = {one["what"]: (one["GRPO"], one["DPO"]) for one in ch10_costs.memory({"GRPO": costly, "DPO": dpo})}
+    assert rows["Training: host, all processes"] == (6, None)
+    assert rows["Training: PyTorch's allocator"] == (58, None)
+    assert rows["Evaluating: device"] == (33, None)
+    assert rows["Set aside by vLLM for its cache, by setting"] == (24, None)
+
+
+def test_ends_are_means_over_the_first_and_last_steps_of_every_seed(costly: Facts) -> None:
+    rows = {one["quantity"]: one for one in ch10_costs.ends(costly, "grpo", width=2)}
+    assert rows["Completions that pass"]["first"] == "15.0\N{NO-BREAK SPACE}%"
+    assert rows["Completions that pass"]["last"] == "45.0\N{NO-BREAK SPACE}%", "steps 3, 4 of one and 5, 6 of the other"
+    assert "Tokens a completion" not in rows, "this run has no such column"
+
+
+def test_an_ablation_is_a_running_mean_over_minutes(costly: Facts) -> None:
+    frame = ch10_costs.ablation(costly, ["grpo"], "rung_passes", factor=100, window=2)
+    first = frame[frame["seed"] == 0]
+    assert first["value"].tolist() == pytest.approx([10, 15, 25, 35])
+    assert first["minutes"].tolist() == [1, 2, 3, 4]
+
+
+def test_outcomes_join_the_steps_and_the_score(costly: Facts) -> None:
+    (only,) = ch10_costs.outcomes(costly, "t0.6", width=2)
+    assert (only["arm"], only["steps"], only["flat"]) == ("grpo", 5, 0.5)
+    assert only["passes"] == pytest.approx(0.45)
+    assert (only["value"], only["low"], only["high"]) == pytest.approx((3, 2, 4))
