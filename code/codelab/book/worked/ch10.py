@@ -90,14 +90,14 @@ def credit(run: Facts, arm: str) -> "pd.DataFrame":
     return long.assign(percent=100 * long["share"].astype(float), curve=long["curve"].map(wanted))
 
 
-def time(run: Facts) -> "pd.DataFrame":
+def time(*runs: Facts) -> "pd.DataFrame":
     """Where a mean step's seconds go: a row an arm and part (``name``, ``variant``, ``seconds``), for a timeline."""
     import pandas as pd  # noqa: PLC0415
 
-    frame = steps(run)
     rows = [
         {"name": part, "variant": arm, "seconds": float(group[f"{part}_seconds"].mean())}
-        for arm, group in frame.groupby("arm", sort=False)
+        for run in runs
+        for arm, group in steps(run).groupby("arm", sort=False)
         for part in _PARTS
     ]
     return pd.DataFrame(rows)

@@ -119,6 +119,7 @@ def test_credit_stands_beside_what_it_is_for(grpo: Facts) -> None:
 def test_time_goes_where_the_steps_say(grpo: Facts) -> None:
     frame = ch10.time(grpo)
     assert frame[frame["variant"] == "no-kl"]["seconds"].tolist() == [2, 1, 3]
+    assert len(ch10.time(grpo, grpo)) == 2 * len(frame)
     assert ch10.judging(grpo)[0] == {
         "unit": "grpo-seed0", "steps": 1, "step": 6, "sampling": pytest.approx(1 / 3), "judging": pytest.approx(1 / 6),
         "training": 0.5,
