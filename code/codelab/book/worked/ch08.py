@@ -124,7 +124,7 @@ def example(run: Facts, failure: str, split: str = "test") -> Markdown:
     ]
     if not rows:
         raise UserError(f"{run.folder}: no greedy completion of class {failure!r} on the {split} split")
-    return _shown(min(rows, key=lambda row: int(row["task_id"])))
+    return shown(min(rows, key=lambda row: int(row["task_id"])))
 
 
 def examples(run: Facts, split: str = "test", most_lines: int = 18) -> Markdown:
@@ -143,11 +143,18 @@ def examples(run: Facts, split: str = "test", most_lines: int = 18) -> Markdown:
             count[kind] = count.get(kind, 0) + 1
             if kind not in first or row["task_id"] < first[kind]["task_id"]:
                 first[kind] = row
-    shown = [_shown(first[kind], f" (of {count[kind]})", most_lines) for kind in CLASSES if kind in first]
-    return Markdown("\n".join([f"Chosen by rule: {RULE}.\n", *shown]))
+    blocks = [shown(first[kind], f" (of {count[kind]})", most_lines) for kind in CLASSES if kind in first]
+    return Markdown("\n".join([f"Chosen by rule: {RULE}.\n", *blocks]))
 
 
-def _shown(row: Mapping[str, Any], more: str = "", most_lines: int | None = None) -> Markdown:
+def shown(row: Mapping[str, Any], more: str = "", most_lines: int | None = None) -> Markdown:
+    """A program as a code block under one line that names task and verdict.
+
+    Args:
+        row: ``task_id``, ``text``, ``detail`` and ``failure`` of a sample.
+        more: follows the class in the line.
+        most_lines: a longer program is cut after so many lines, and says so.
+    """
     lines = [line for line in row["text"].strip().splitlines() if not line.startswith("```")]
     if most_lines is not None and len(lines) > most_lines:
         lines = [*lines[:most_lines], f"# … {len(lines) - most_lines} more lines"]

@@ -1,0 +1,134 @@
+"""Plots of what preference training does to a policy: likelihood of both sides, margin, accuracy, divergence, passes.
+
+Frames come from :mod:`codelab.book.worked.preferences`; each function returns the figure. Where arms differ by orders
+of magnitude the axis is linear around zero and logarithmic beyond, the same for all of them. Not covered: scores and
+their differences (``codelab.book.figures``).
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from codelab.book.style import MUTED, PALETTE, WIDTH
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIDES = {"chosen": (PALETTE[0], "-"), "rejected": (PALETTE[1], "--")}
+_LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+_MARKS = ("o", "s", "^", "D", "v", "P")
+
+
+def training(ratios: "pd.DataFrame", looks: "pd.DataFrame") -> "Figure":
+    """One arm's course in four panels over the same steps: log-ratios, margin, accuracy, KL; seeds thin, mean bold.
+
+    Args:
+        ratios: columns ``seed``, ``step``, ``chosen``, ``rejected``, ``margin`` and ``accuracy``.
+        looks: columns ``seed``, ``step``, ``kl``, ``kl_low`` and ``kl_high``.
+    """
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 4.6), sharex=True, layout="constrained")
+    for side, (colour, line) in SIDES.items():
+        _course(grid[0, 0], ratios, side, colour, line, label=side)
+    grid[0, 0].axhline(0, color=MUTED, linewidth=1)
+    grid[0, 0].legend(title=None, fontsize=8)
+    _course(grid[0, 1], ratios, "margin", PALETTE[0])
+    _course(grid[1, 0], ratios, "accuracy", PALETTE[0])
+    grid[1, 0].axhline(50, color=MUTED, linewidth=1)
+    _course(grid[1, 1], looks, "kl", PALETTE[0], marker="o")
+    for _, unit in looks.groupby("seed"):
+        grid[1, 1].fill_between(
+            unit["step"], unit["kl_low"], unit["kl_high"], color=PALETTE[0], alpha=0.15, linewidth=0
+        )
+    titles = (
+        ("Log-ratio to the reference", "nats a completion"), ("Margin", "nats a completion"),
+        ("Chosen side ahead", "% of pairs"), ("KL to the reference", "nats a completion"),
+    )  # fmt: skip
+    for axes, (title, scale), letter in zip(grid.flat, titles, "abcd", strict=True):
+        axes.set_title(f"{letter}  {title}", loc="left", fontsize=9)
+        axes.set_ylabel(scale)
+        axes.grid(True)
+    for axes in grid[1]:
+        axes.set_xlabel("Step")
+    return figure
+
+
+def sides(ratios: "pd.DataFrame", near: float = 1.0) -> "Figure":
+    """Log-ratios of chosen and rejected programs, a small panel an arm, all on one axis.
+
+    Args:
+        ratios: columns ``name``, ``seed``, ``step``, ``chosen`` and ``rejected``.
+        near: the axis is linear up to here on both sides of zero.
+    """
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    names, columns = list(dict.fromkeys(ratios["name"])), 3
+    rows = -(-len(names) // columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(WIDTH, 0.7 + 1.75 * rows), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, name in zip(grid.flat, names, strict=False):
+        mine = ratios[ratios["name"] == name]
+        for side, (colour, line) in SIDES.items():
+            _course(axes, mine, side, colour, line, label=side)
+        axes.axhline(0, color=MUTED, linewidth=1)
+        axes.set_title(name, loc="left", fontsize=9)
+        axes.grid(True)
+    for axes in list(grid.flat)[len(names) :]:
+        axes.set_visible(False)
+    _around_zero(grid[0, 0], [*ratios["chosen"], *ratios["rejected"]], near)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    figure.supxlabel("Step", fontsize=9)
+    figure.supylabel("Log-ratio to the reference\n(nats a completion)", fontsize=9)
+    return figure
+
+
+def drift(looks: "pd.DataFrame", near: float = 0.1) -> "Figure":
+    """KL to the reference and share of completions that pass, by step, a curve an arm in both panels.
+
+    Args:
+        looks: columns ``name``, ``seed``, ``step``, ``kl``, ``kl_low``, ``kl_high`` and ``percent``.
+        near: the axis of KL is linear up to here.
+    """
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.5), layout="constrained")
+    for number, name in enumerate(dict.fromkeys(looks["name"])):
+        mine, colour = looks[looks["name"] == name], PALETTE[number % len(PALETTE)]
+        look: dict[str, Any] = {"marker": _MARKS[number % len(_MARKS)], "label": name}
+        _course(left, mine, "kl", colour, _LINES[number % len(_LINES)], **look)
+        _course(right, mine, "percent", colour, _LINES[number % len(_LINES)], **look)
+        for _, unit in mine.groupby("seed"):
+            left.fill_between(unit["step"], unit["kl_low"], unit["kl_high"], color=colour, alpha=0.12, linewidth=0)
+    _around_zero(left, list(looks["kl"]), near)
+    left.set(xlabel="Step", ylabel="KL to the reference (nats a completion)")
+    right.set(xlabel="Step", ylabel="Validation samples that pass (%)")
+    right.set_ylim(bottom=0)
+    for axes in (left, right):
+        axes.grid(True)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3, fontsize=8)
+    return figure
+
+
+def _course(axes: "Axes", frame: "pd.DataFrame", column: str, colour: str, line: Any = "-", **look: Any) -> None:
+    """The mean over seeds, bold, over the single seeds, where there are several."""
+    if frame["seed"].nunique() > 1:
+        for _, unit in frame.groupby("seed"):
+            axes.plot(unit["step"], unit[column], color=colour, linestyle=line, linewidth=0.7, alpha=0.45)
+    mean = frame.groupby("step")[column].mean()
+    axes.plot(mean.index, mean, color=colour, linestyle=line, linewidth=1.8, markersize=3.5, **look)
+
+
+def _around_zero(axes: "Axes", values: Sequence[float], near: float) -> None:
+    """Make the vertical axis linear up to ``near`` and logarithmic beyond, with ticks at whole powers of ten."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator  # noqa: PLC0415
+
+    low, high = min(0.0, *values), max(0.0, *values)
+    steps = [near * 10**power for power in range(8)]
+    axes.set_yscale("symlog", linthresh=near, linscale=0.7)
+    ticks = [-step for step in steps if step <= 2 * -low] + [0.0] + [step for step in steps if step <= 2 * high]
+    axes.yaxis.set_major_locator(FixedLocator(sorted(ticks)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))

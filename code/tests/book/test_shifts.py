@@ -1,0 +1,61 @@
+"""The plots of preference training draw what the frames say: every arm, every seed, zero where zero is."""
+
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from codelab.book import shifts
+from codelab.book.style import styled
+
+
+@pytest.fixture(autouse=True)
+def look() -> Iterator[None]:
+    with styled():
+        yield
+        plt.close("all")
+
+
+def ratios(*names: str, seeds: int = 1) -> pd.DataFrame:
+    return pd.DataFrame([
+        {"name": name, "seed": seed, "step": step, "chosen": -float(step), "rejected": -3.0 * step,
+         "margin": 2.0 * step, "accuracy": 50.0 + step}
+        for name in names for seed in range(seeds) for step in (1, 2, 50)
+    ])  # fmt: skip
+
+
+def looks(*names: str, seeds: int = 1) -> pd.DataFrame:
+    return pd.DataFrame([
+        {"name": name, "seed": seed, "step": step, "kl": 0.4 * step, "kl_low": 0.3 * step, "kl_high": 0.5 * step,
+         "percent": 4.0 + seed}
+        for name in names for seed in range(seeds) for step in (0, 50)
+    ])  # fmt: skip
+
+
+def test_training_has_four_panels_with_every_seed_and_the_mean() -> None:
+    figure = shifts.training(ratios("a", seeds=3), looks("a", seeds=3))
+    upper, margin, accuracy, divergence = figure.axes
+    assert [text.get_text() for text in upper.get_legend().get_texts()] == ["chosen", "rejected"]  # type: ignore[union-attr]
+    assert [len(axes.lines) for axes in (upper, margin, accuracy, divergence)] == [9, 4, 5, 4]
+    assert margin.lines[-1].get_ydata()[-1] == 100  # type: ignore[index]
+    assert {axes.get_ylabel() for axes in figure.axes} == {"nats a completion", "% of pairs"}
+
+
+def test_sides_have_a_panel_an_arm_on_one_axis_linear_around_zero() -> None:
+    figure = shifts.sides(ratios("a", "b", "c", "d"))
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in shown] == ["a", "b", "c", "d"]
+    assert {axes.get_ylim() for axes in shown} == {shown[0].get_ylim()}
+    ticks = [text.get_text() for text in shown[0].get_yticklabels()]
+    assert ticks == ["−100", "−10", "−1", "0"]
+    assert shown[0].get_yscale() == "symlog"
+
+
+def test_drift_names_every_arm_once_and_counts_passes_from_zero() -> None:
+    figure = shifts.drift(looks("a", "b", seeds=2))
+    left, right = figure.axes
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    assert right.get_ylim()[0] == 0
+    assert len({line.get_linestyle() for line in left.lines}) == 2, "arms differ in grey too"
+    assert len(left.collections) == 4, "a band of errors a unit"
