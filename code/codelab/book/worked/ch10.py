@@ -79,13 +79,14 @@ def ladder(run: Facts, arm: str) -> "pd.DataFrame":
 def credit(run: Facts, arm: str) -> "pd.DataFrame":
     """Reward beside what it should stand for: a row a step, seed and curve, in per cent.
 
-    Reward that rises while passes stay flat is reward for form, or hacking.
+    Reward that rises while passes stay flat is reward for form, or hacking. Where a test is hidden from the prompt, the
+    share that fails it is of the completions that pass the shown ones.
     """
     frame = steps(run, [arm])
-    wanted = {"reward": "mean reward", "rung_passes": "passing", "hard_coded": "passing and written for the tests"}
+    wanted = {"reward": "mean reward", "rung_passes": "passes", "hard_coded": "passes, written for the tests"}
     shown = frame.assign(hard_coded=frame["hard_coded"] * frame["rung_passes"])
     if "shown_only" in frame:
-        wanted["shown_only"] = "failing a held-back test, of those that pass the shown"
+        wanted["shown_only"] = "fails the hidden test"
     long = shown[["step", "seed", *wanted]].melt(["step", "seed"], var_name="curve", value_name="share")
     return long.assign(percent=100 * long["share"].astype(float), curve=long["curve"].map(wanted))
 

@@ -50,7 +50,7 @@ def stages(runs: Mapping[str, Facts]) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for method, run in runs.items():
         units = ch10.units(run)
-        ready = ("load_policy", "set_up", "reference")
+        ready = ("load_policy", "set_up")
         found = {
             "Engine and start loaded, once": sum(ch10.seconds(run, name, "start") for name in ("load", "warm-up")),
             "Start sampled and judged, once": ch10.preparation(run),

@@ -111,9 +111,9 @@ def test_the_ladder_is_a_whole_from_the_top_and_a_mean_over_seeds(grpo: Facts) -
 def test_credit_stands_beside_what_it_is_for(grpo: Facts) -> None:
     frame = ch10.credit(grpo, "grpo").set_index(["curve", "seed"])["percent"]
     assert frame["mean reward", 1] == pytest.approx(40)
-    assert frame["passing", 0] == pytest.approx(10)
-    assert frame["passing and written for the tests", 1] == pytest.approx(15)
-    assert frame["failing a held-back test, of those that pass the shown", 0] == pytest.approx(20)
+    assert frame["passes", 0] == pytest.approx(10)
+    assert frame["passes, written for the tests", 1] == pytest.approx(15)
+    assert frame["fails the hidden test", 0] == pytest.approx(20)
 
 
 def test_time_goes_where_the_steps_say(grpo: Facts) -> None:
