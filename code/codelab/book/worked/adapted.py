@@ -3,6 +3,7 @@
 Not covered: figures and comparisons themselves (``codelab.book.planes``), and any judgment.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -72,10 +73,12 @@ def remedies(run: Facts) -> list[dict[str, Any]]:
 
 
 def by_verdict(run: Facts, verdict: str | None) -> Markdown:
-    """The remedies with one verdict, listed as prose; ``none`` where there is none."""
+    """The families with one verdict and at how many of their settings, as prose; ``none`` where there is none."""
     held = planes.against_interpolation(run.frame("points"))
-    names = [REMEDIES[row["arm"]] for row in held if row["verdict"] == verdict]
-    return Markdown("; ".join(names) or "none")
+    settings = Counter(row["family"] for row in held)
+    found = Counter(row["family"] for row in held if row["verdict"] == verdict)
+    named = [f"{family} ({count} of {settings[family]} settings)" for family, count in found.items()]
+    return Markdown(", ".join(named) or "none")
 
 
 def form_and_content(run: Facts, arm: str) -> dict[str, float]:

@@ -66,9 +66,12 @@ def test_remedies_stand_beside_interpolation_with_a_verdict() -> None:
     assert (found["replay, 5 %"]["gain"], found["replay, 5 %"]["pass@1"]) == ("0.90 ± 0.00", "10.0 ± 0.0")
 
 
-def test_remedies_are_listed_by_verdict() -> None:
-    listed = {verdict: adapted.by_verdict(RUN, verdict) for verdict in ("less", "more", "same")}
-    assert listed == {"less": "replay, 5 %", "more": "KL, weight 0.5", "same": "none"}
+def test_families_are_listed_by_verdict() -> None:
+    more = [_point("replay-01", seed, 1.0, 0.9, 0.3 + seed / 100) | {"family": "replay-05"} for seed in (0, 1)]
+    run: Any = Record(points=POINTS + more)
+    listed = {verdict: adapted.by_verdict(run, verdict) for verdict in ("less", "more", "same")}
+    assert listed == {"less": "replay-05 (1 of 2 settings)", "same": "none",
+                      "more": "kl-05 (1 of 1 settings), replay-05 (1 of 2 settings)"}  # fmt: skip
 
 
 def test_form_is_told_from_content() -> None:
