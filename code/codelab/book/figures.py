@@ -116,7 +116,9 @@ def timeline(
     """
     names = list(dict.fromkeys(frame[by].fillna("whole run")))
     phases = list(dict.fromkeys(frame["name"]))
-    axes = axes if axes is not None else _new(1.2 + 0.34 * len(names))
+    columns = _columns(phases)
+    rows = -(-len(phases) // columns)
+    axes = axes if axes is not None else _new(1.0 + 0.2 * rows + 0.34 * len(names))
     left = dict.fromkeys(names, 0.0)
     for number, phase in enumerate(phases):
         part = frame[frame["name"] == phase]
@@ -136,7 +138,7 @@ def timeline(
     axes.set_xlabel(xlabel)
     axes.grid(True, axis="x")
     axes.grid(False, axis="y")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(6, len(phases)), borderaxespad=0.2)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
     return _figure(axes)
 
 
@@ -257,6 +259,13 @@ def prices(
     axes.set_xlim(left=0)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     return _figure(axes)
+
+
+def _columns(labels: Sequence[str], room: int = 66) -> int:
+    """Columns of a legend above the axes: one row where so many letters and handles have room, else as many as fit."""
+    if len(labels) <= 6 and sum(len(label) + 5 for label in labels) <= room:
+        return max(1, len(labels))
+    return max(1, min(6, room // (max(len(label) for label in labels) + 5)))
 
 
 def _new(height: float) -> "Axes":

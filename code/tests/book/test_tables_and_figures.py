@@ -77,6 +77,24 @@ def test_timeline_stacks_phases() -> None:
     assert (run.get_x(), run.get_width()) == (1.0, 2.0)
 
 
+def test_timeline_breaks_a_legend_that_is_too_wide_for_the_page() -> None:
+    long = [f"a part with a long name {i}" for i in range(6)]
+    frame = pd.DataFrame({"variant": "run", "name": long, "seconds": 1.0})
+    with styled():
+        figure = figures.timeline(frame)
+        figure.canvas.draw()
+        axes = figure.axes[0]
+        legend = axes.get_legend()
+        assert legend is not None
+        assert legend.get_window_extent().x1 <= figure.bbox.x1, "it would be cut off, or squeeze the bars"
+        assert axes.bbox.width > figure.bbox.width / 2
+        short = figures.timeline(frame.assign(name=list("abcdef")))
+        short.canvas.draw()
+        row = short.axes[0].get_legend()
+        assert row is not None
+        assert 2 * row.get_window_extent().height < legend.get_window_extent().height, "short names keep to one row"
+
+
 def test_curves_draw_every_seed_and_the_mean() -> None:
     frame = pd.DataFrame(
         {"step": [0, 1] * 4, "loss": [2.0, 1, 4, 3, 1, 1, 3, 3], "seed": [0, 0, 1, 1] * 2, "arm": ["a"] * 4 + ["b"] * 4}

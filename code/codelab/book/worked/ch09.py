@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
 from codelab.book.formats import interval, show
+from codelab.book.worked.ch08 import setting
+from codelab.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,10 +82,75 @@ def rates(run: Facts, table: str, length: int | None = None) -> list[dict[str, A
     ]
 
 
-def factorial(run: Facts, model: str, method: str, length: int, start: str = "cold") -> list[dict[str, Any]]:
-    """The recipe's job in every combination of sampler and trainer: a row each, seconds by part and in all."""
+def rate_bars(runs: Sequence[Facts], table: str, length: int) -> "pd.DataFrame":
+    """Rates of one length as a frame for :func:`codelab.book.figures.bars`, in thousands of tokens a second.
+
+    Args:
+        runs: records of kind ``engines``, one after another.
+        table: ``sampling`` or ``training``.
+        length: of prompt and completion together.
+
+    Returns:
+        Columns ``what`` (model and method), ``name`` (of the engine), ``rate``, ``low`` and ``high``.
+    """
+    import pandas as pd  # noqa: PLC0415
+
+    made = [
+        {
+            "what": ", ".join(filter(None, [row["model_name"], row["method_name"]])),
+            "name": row["name"],
+            "rate": row["tokens_per_second"] / 1000,
+            "low": row["tokens_per_second_min"] / 1000,
+            "high": row["tokens_per_second_max"] / 1000,
+        }
+        for run in runs
+        for row in rates(run, table, length)
+    ]
+    return pd.DataFrame(made, columns=["what", "name", "rate", "low", "high"])
+
+
+def ratios(runs: Sequence[Facts], role: str) -> list[dict[str, Any]]:
+    """A row a model, method and length: speed and allocator's peak of the second engine over the first one's.
+
+    Args:
+        runs: records of kind ``engines``, one after another.
+        role: ``sample`` (only the largest count, which was repeated) or ``train``.
+    """
+    rows = [row for run in runs for row in _rows(run, "ratios") if (row["count"] is None) == (role == "train")]
+    most = {row["model"]: max(r["count"] or 0 for r in rows if r["model"] == row["model"]) for row in rows}
     return [
-        row | {"name": f"{name(row['sampling'])} + {name(row['training'])}"}
+        row
+        | {
+            "model_name": name(row["model"]),
+            "method_name": name(row["method"]),
+            "name": name(row["engine"]),
+        }
+        for row in rows
+        if (row["count"] or 0) == most[row["model"]]
+    ]
+
+
+def ratio(run: Facts, model: str, length: int, method: str | None = None) -> dict[str, Any]:
+    """One row of :func:`ratios`: of a sampler where ``method`` is left out, else of a trainer.
+
+    Raises:
+        UserError: the record has no such row, because a cell failed for instance.
+    """
+    for row in ratios([run], "train" if method else "sample"):
+        if (row["model"], row["length"], row["method"]) == (model, length, method):
+            return row
+    raise UserError(f"{run.folder}: no ratio of {model!r}, {method or 'sampling'}, length {length}")
+
+
+def factorial(run: Facts, model: str, method: str, length: int, start: str = "cold") -> list[dict[str, Any]]:
+    """The recipe's job in every combination of sampler and trainer: a row each, seconds by part, of starts, in all."""
+    return [
+        row
+        | {
+            "name": f"{name(row['sampling'])} + {name(row['training'])}",
+            "method_name": name(row["method"]),
+            "starts": sum(row[part] for part in PARTS if part.endswith("_start")),
+        }
         for row in _rows(run, "factorial")
         if (row["model"], row["method"], row["length"], row["start"]) == (model, method, length, start)
     ]
@@ -152,7 +219,7 @@ def quality(run: Facts, names: Sequence[str] | None = None) -> list[dict[str, An
     return [
         row
         | {
-            "name": f"{row['model']}, {row['setting']}, pass@{row['k']}",
+            "name": f"{row['model']}, {setting(row['setting'])}, pass@{row['k']}",
             "value": 100 * row["difference"],
             "low": 100 * row["low"],
             "high": 100 * row["high"],

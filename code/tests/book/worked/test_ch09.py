@@ -87,12 +87,35 @@ def test_rates_are_of_the_repeated_count_with_their_extremes(run: Facts) -> None
     assert trl["tokens_per_second"] == pytest.approx(768 / 1.035)
 
 
+def test_rates_go_into_bars_and_ratios_name_the_engine_that_is_compared(run: Facts) -> None:
+    frame = ch09.rate_bars([run], "training", 192)
+    assert list(frame["what"]) == ["tiny-gpt2, full weights", "tiny-gpt2, LoRA", "tiny-gpt2, LoRA"], (
+        "what failed is out"
+    )
+    assert list(frame["name"]) == ["trl", "trl", "Unsloth"]
+    assert frame["rate"][0] == pytest.approx(0.768 / 1.035)
+    assert (frame["low"] < frame["rate"]).all()
+    assert list(ch09.rate_bars([run], "sampling", 128)["what"]) == ["tiny-gpt2", "tiny-gpt2"]
+    with styled():
+        assert figures.bars(frame, x="rate", y="what", hue="name", low="low", high="high", xlabel="x").axes
+    (sampled,) = [row for row in ch09.ratios([run], "sample") if row["length"] == 128]
+    assert (sampled["count"], sampled["name"], sampled["speed"]) == (8, "vLLM", pytest.approx(10))
+    assert sampled["clear"] is True
+    trained = ch09.ratio(run, "tiny-gpt2", 192, "lora")
+    assert (trained["name"], trained["method_name"], trained["memory"]) == ("Unsloth", "LoRA", 1.0)
+    assert ch09.ratio(run, "tiny-gpt2", 128)["count"] == 8
+    with pytest.raises(UserError, match="no ratio of 'tiny-gpt2', full, length 192"):
+        ch09.ratio(run, "tiny-gpt2", 192, "full")
+
+
 def test_the_job_by_part_adds_up_and_goes_into_bars(run: Facts) -> None:
     rows = {row["name"]: row for row in ch09.factorial(run, "tiny-gpt2", "lora", 192)}
     assert list(rows) == ["transformers + trl", "vLLM + trl", "transformers + Unsloth", "vLLM + Unsloth"]
     both = rows["vLLM + Unsloth"]
     assert both["sample"] == pytest.approx(100 * 0.1)
     assert both["total"] == pytest.approx(sum(both[part] for part in ch09.PARTS))
+    assert both["starts"] == pytest.approx(both["total"] - both["sample"] - both["train"] - both["evaluate"])
+    assert both["method_name"] == "LoRA"
     assert both["evaluator_start"] == pytest.approx(6.0), "the second start finds what the first one compiled"
     bars = ch09.job_bars(run, "tiny-gpt2", "lora", 192)
     assert bars.groupby("variant")["seconds"].sum()["vLLM + Unsloth"] == pytest.approx(both["total"])
@@ -146,7 +169,7 @@ def test_quality_is_in_points_and_a_missing_table_is_named(run: Facts) -> None:
     ]
     other = Facts(run.folder, run.record.model_copy(update={"tables": {"counterparts": rows}}))
     (shown,) = ch09.quality(other, ["dpo"])
-    assert shown["name"] == "dpo, t0.6, pass@1"
+    assert shown["name"] == "dpo, T = 0.6, pass@1"
     assert (shown["value"], shown["low"], shown["high"]) == (pytest.approx(1), pytest.approx(-2), pytest.approx(3))
     with styled():
         assert figures.differences([shown], "points").axes
