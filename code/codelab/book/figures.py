@@ -151,6 +151,7 @@ def curves(
     ylabel: str,
     seed: str | None = None,
     hue: str | None = None,
+    above: int | None = None,
     axes: "Axes | None" = None,
 ) -> "Figure":
     """Training curves: every seed thin, the mean over seeds bold.
@@ -163,6 +164,7 @@ def curves(
         ylabel: label of the values, with their unit.
         seed: column of the seeds, where there are several.
         hue: column of the groups, told apart by colour and line style.
+        above: put the legend above the plot, in so many columns; None: inside, where there is room.
         axes: draw here instead of in a new figure.
     """
     import seaborn as sns  # noqa: PLC0415
@@ -190,7 +192,8 @@ def curves(
     sns.lineplot(rows, x=x, y=y, errorbar=None, linewidth=2, ax=axes, **look, **plain, **style)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     if groups:
-        axes.legend(title=None)
+        place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": above, "borderaxespad": 0.2}
+        axes.legend(title=None, **(place if above else {}))
     return _figure(axes)
 
 

@@ -105,6 +105,15 @@ def test_curves_draw_every_seed_and_the_mean() -> None:
     assert [2.0, 1.0] in drawn
 
 
+def test_a_legend_above_the_plot_hides_no_curve() -> None:
+    frame = pd.DataFrame({"step": [0, 1] * 2, "loss": [2.0, 1, 4, 3], "arm": ["a"] * 2 + ["b"] * 2})
+    axes = figures.curves(frame, "step", "loss", xlabel="Step", ylabel="Loss", hue="arm", above=1).axes[0]
+    legend = axes.get_legend()
+    assert legend is not None
+    axes.figure.canvas.draw()
+    assert legend.get_window_extent().y0 >= axes.get_window_extent().y1
+
+
 def test_panels_have_scales_of_their_own() -> None:
     left, right = figures.panels(2)
     frame = pd.DataFrame({"x": [0, 1], "nats": [4.0, 3.0], "bits": [1.2, 1.1]})
