@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
+from codelab.book.formats import interval
 from codelab.book.worked.ch08 import CLASSES
 from codelab.errors import UserError
 
@@ -146,7 +147,7 @@ def shifts(run: Facts, key: str = "t0.6", points: int = 10) -> list[dict[str, An
         ``name``; ``chosen``, ``rejected``, ``margin`` (nats a completion) and ``accuracy`` (per cent) of the last
         stretch; ``kl`` of the last look; ``best`` and ``best_step``, the look with the highest share of passes, and
         ``last``, that of the last look (per cent; None where looks are not judged); ``score`` on the evaluated split,
-        and ``difference`` to the start with ``low`` and ``high`` (shares).
+        and ``difference`` to the start with ``low`` and ``high`` (shares), again as ``points`` and ``ci`` (text).
     """
     course, seen = ratios(run, points=points), looks(run)
     found = run.frame("comparison")
@@ -155,6 +156,7 @@ def shifts(run: Facts, key: str = "t0.6", points: int = 10) -> list[dict[str, An
     empty = dict.fromkeys(
         ("chosen", "rejected", "margin", "accuracy", "best", "best_step", "difference", "low", "high")
     )
+    empty |= dict.fromkeys(("points", "ci"))
     rows = [
         {"name": "start"} | empty | {"kl": 0.0, "last": _mean(first, "percent"), "score": float(found["start"].iloc[0])}
     ]
@@ -169,6 +171,7 @@ def shifts(run: Facts, key: str = "t0.6", points: int = 10) -> list[dict[str, An
             by_step = views.groupby("step")["percent"].mean()
             row |= {"best": float(by_step.max()), "best_step": int(by_step.index[int(by_step.argmax())])}
         row |= {part: float(found.loc[arm, part]) for part in ("score", "difference", "low", "high")}
+        row |= {"points": 100 * row["difference"], "ci": str(interval(100 * row["low"], 100 * row["high"], ".1f"))}
         rows.append(row)
     return rows
 

@@ -110,3 +110,4 @@ def test_every_arm_ends_somewhere_beside_the_start(run: Facts) -> None:
     assert (low["chosen"], low["rejected"], low["margin"]) == pytest.approx((2, -4, 6))
     assert (low["kl"], low["best"], low["best_step"], low["last"]) == (2, 4, 0, 2)
     assert (low["score"], low["difference"], low["low"], low["high"]) == (0.05, 0.02, 0.01, 0.03)
+    assert (low["points"], low["ci"], start["ci"]) == (2, "1.0–3.0", None)
