@@ -194,10 +194,24 @@ def break_even(run: Facts, start: str | None = None) -> list[dict[str, Any]]:
         | {
             "model_name": name(row["model"]),
             "name": name(row["engine"]),
+            "length_name": "as asked" if row["length"] is None else show(row["length"], ",.0f"),
             "from": "never" if row["completions"] is None else show(row["completions"], ",.0f"),
         }
         for row in _rows(run, "break_even")
         if start in {None, row["start"]}
+    ]
+
+
+def asked(run: Facts) -> list[dict[str, Any]]:
+    """Real questions answered until they end: a row a model and sampler, its rate's extremes as text."""
+    return [
+        row
+        | {
+            "name": name(row["engine"]),
+            "model_name": name(row["model"]),
+            "range": interval(row["completions_per_second_min"], row["completions_per_second_max"], ",.0f"),
+        }
+        for row in _rows(run, "asked")
     ]
 
 

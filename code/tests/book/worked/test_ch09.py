@@ -128,6 +128,7 @@ def test_break_even_and_its_curves(run: Facts) -> None:
     (row,) = [row for row in ch09.break_even(run, "cold") if row["length"] == 128]
     assert row["name"] == "vLLM"
     assert int(row["from"]) == row["completions"] > 8
+    assert row["length_name"] == "128"
     frame = ch09.cost_curves(run, "tiny-gpt2", 128)
     assert list(dict.fromkeys(frame["name"])) == [
         "transformers, cold", "transformers, warm", "vLLM, cold", "vLLM, warm",
@@ -139,6 +140,19 @@ def test_break_even_and_its_curves(run: Facts) -> None:
     axes = figure.axes[0]
     assert axes.get_xscale() == "log"
     assert len(axes.lines) == 2 * 4 + len(ch09.break_even(run)), "no line for a start that is never paid"
+
+
+def test_real_questions_have_rows_of_their_own(run: Facts) -> None:
+    rows = [
+        {"model": "gpt2", "engine": "vllm", "completions_per_second": 500.0, "completions_per_second_min": 480.0,
+         "completions_per_second_max": 510.0, "tokens": 46.0},
+    ]  # fmt: skip
+    row = {"model": "gpt2", "length": None, "start": "cold", "engine": "vllm", "completions": None}
+    other = Facts(run.folder, run.record.model_copy(update={"tables": {"asked": rows, "break_even": [row]}}))
+    (shown,) = ch09.asked(other)
+    assert (shown["model_name"], shown["name"], shown["range"]) == ("GPT-2", "vLLM", "480–510")
+    (even,) = ch09.break_even(other)
+    assert (even["length_name"], even["from"]) == ("as asked", "never")
 
 
 def test_memory_over_time_names_the_phases(run: Facts) -> None:
