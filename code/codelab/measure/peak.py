@@ -29,6 +29,8 @@ StepOptimizer = Literal["adamw", "paged_adamw32bit", "paged_adamw8bit"]
 LIBRARY = 2 * 32 * 2**20
 """Workspaces of cuBLAS on Hopper, 32 MiB for each of the two threads that multiply; torch's allocator holds them."""
 PAGED_FROM = 100_000
+_SHARED_INPUT = (("q", "k", "v"), ("gate", "up"))
+_OWN_INPUT = ("down",)
 _MOMENT = {"adamw": SINGLE, "paged_adamw32bit": SINGLE, "paged_adamw8bit": 1}
 
 
@@ -126,7 +128,11 @@ def block_bytes(shape: ModelShape, step: Step) -> int:
         # Each norm: a 32-bit copy of the residual, the normalised in 16. Layers share inputs: three of width h.
         return 2 * (SINGLE + HALF) * h + statistics + attention + 3 * HALF * h + gates + HALF * i
     sizes = shape.linears()
-    copies = sum(HALF * (sizes[name][0] + step.rank) for name in step.targets or sizes)
+    targets = tuple(step.targets or sizes)
+    # PEFT's 16-bit layers cast their input to the adapter's 32 bits and autocast casts it back: a copy each. Its 4-bit
+    # layers cast nothing under autocast, so that layers which read one tensor share it; the output's is attention's.
+    kept = [name for name in targets if step.method != "qlora" or name in _OWN_INPUT or _first_reader(name, targets)]
+    copies = HALF * (sum(sizes[name][0] for name in kept) + step.rank * len(targets))
     return 2 * SINGLE * h + statistics + attention + HALF * h + gates + copies
 
 
@@ -137,6 +143,12 @@ def end_bytes(shape: ModelShape, step: Step) -> int:
         return SINGLE * h + SINGLE + 16
     norm = 2 * SINGLE * h if step.weights == "float32" else (SINGLE + HALF) * h
     return norm + SINGLE + HALF * h + 16
+
+
+def _first_reader(name: str, targets: tuple[str, ...]) -> bool:
+    """Whether no earlier target reads the same tensor."""
+    group = next((group for group in _SHARED_INPUT if name in group), ())
+    return next((other for other in targets if other in group), "") == name
 
 
 def _states(shape: ModelShape, step: Step) -> dict[str, int]:

@@ -69,6 +69,8 @@ def build(name: str, dtype: Any, device: Any, quantization: Quantization | None 
         model = AutoModelForCausalLM.from_config(config(name), dtype=dtype)
     _materialise(model, dtype, device, quantization)
     model.tie_weights()
+    # As transformers marks what it quantises: PEFT puts its 4-bit or 8-bit adapters on marked models alone.
+    setattr(model, "is_loaded_in_8bit" if quantization.method == "int8" else "is_loaded_in_4bit", True)
     return model
 
 

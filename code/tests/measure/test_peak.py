@@ -27,7 +27,9 @@ def saved_bytes(layers: int, step: Step) -> int:
     )  # fmt: skip
     wide = step.method == "full" and step.weights == "float32"
     model: Any = LlamaForCausalLM(config).to(torch.float32 if wide else torch.bfloat16)
-    if step.method == "lora":
+    if step.method == "qlora":
+        model = _in_four_bits(model)
+    if step.method != "full":
         from peft import LoraConfig, get_peft_model
 
         targets = [MODULES[name] for name in step.targets or MODULES]
@@ -41,10 +43,35 @@ def saved_bytes(layers: int, step: Step) -> int:
             seen[storage.data_ptr()] = (storage.nbytes(), storage)
         return tensor
 
-    autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=wide or step.method == "lora")
+    autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=wide or step.method != "full")
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), autocast:
         model(input_ids=torch.zeros(1, TOKENS, dtype=torch.long), use_cache=False)
     return sum(size for size, _ in seen.values())
+
+
+def _in_four_bits(model: Any) -> Any:
+    """The blocks' linear layers in NF4, marked as transformers marks them, or PEFT adapts them as 16-bit ones."""
+    torch, bnb = pytest.importorskip("torch"), pytest.importorskip("bitsandbytes")
+    for name, layer in list(model.model.named_modules()):
+        if isinstance(layer, torch.nn.Linear):
+            made = bnb.nn.Linear4bit(
+                layer.in_features, layer.out_features, bias=False, compute_dtype=torch.bfloat16, quant_type="nf4"
+            )
+            made.load_state_dict(layer.state_dict())
+            parent = model.model.get_submodule(name.rpartition(".")[0])
+            setattr(parent, name.rpartition(".")[2], made.to("cpu"))
+    model.is_loaded_in_4bit = True
+    return model
+
+
+@pytest.mark.parametrize("targets", [None, ("q", "down"), ("k", "v", "up"), ("q", "o")])
+def test_a_block_in_four_bits_shares_inputs(targets: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    # Asked without a device it speaks of CUDA's autocast; these layers then cast nothing there.
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: True)
+    step = Step("qlora", 1, TOKENS, rank=8, targets=targets)
+    three, one = saved_bytes(3, step), saved_bytes(1, step)
+    assert (three - one) / 2 == pytest.approx(TOKENS * block_bytes(SHAPE, step), rel=0.002)
 
 
 @pytest.mark.parametrize("step", [FULL, HALVED, ALL, TWO], ids=["full", "half", "all", "two"])
