@@ -136,8 +136,8 @@ class _Experiment(Arms[DpoRecipe]):
         def train() -> str:
             if needs_own_process(self.lab.recipe.trainer):
                 return own_process.train_unit(self.lab, unit, pairs)
-            from codelab.train.dpo_loop import train_unit  # noqa: PLC0415 - needs torch
-
+            with Meter(self.lab.run, unit.label).phase("import"):  # the first unit's alone takes long
+                from codelab.train.dpo_loop import train_unit  # noqa: PLC0415 - needs torch
             return train_unit(self.lab, unit, pairs)
 
         return self.once(unit, train)

@@ -80,13 +80,13 @@ def train_here(payload: dict[str, Any]) -> dict[str, Any]:
     from codelab.train.trainers import prepare  # noqa: PLC0415
 
     recipe = DpoRecipe.model_validate(payload["recipe"])
-    prepare(recipe.trainer)
-    from codelab.train.dpo_loop import train_unit as train  # noqa: PLC0415 - imports trl, after its patches
-
-    everything = mbpp.load(recipe.questions.source, verify=False)  # the parent has
     unit, folder = Unit.model_validate(payload["unit"]), Path(payload["folder"])
     run = open_run(recipe, unit.label, folder, ["codelab"])
     run.stop_after = payload["seconds_left"]
+    with Meter(run, unit.label).phase("import"):  # paid by every unit, since each has a process
+        prepare(recipe.trainer)
+        from codelab.train.dpo_loop import train_unit as train  # noqa: PLC0415 - imports trl, after its patches
+    everything = mbpp.load(recipe.questions.source, verify=False)  # the parent has
     run.environment(environment.facts(), None)
     lab = Lab(
         recipe, run, {task.task_id: task for task in everything}, Asker(recipe.questions.prompt, everything), _nobody

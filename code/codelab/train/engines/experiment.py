@@ -85,7 +85,7 @@ def _measure(recipe: EnginesRecipe, run: Run, cell: Cell, folder: str) -> dict[s
         answer = run_in_child("codelab.train.engines.worker:measure", payload, timeout=60 * recipe.cell_minutes)
     except ChildError as error:
         answer = {"failed": str(error)[-1500:], "phases": [], "looks": []}
-    if cell.start == "warm" or cell.model not in recipe.restarts:
+    if cell.start == "warm" or "warm" not in recipe.starts(cell.model, cell.engine):
         shutil.rmtree(caches, ignore_errors=True)
     return answer
 

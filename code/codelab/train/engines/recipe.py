@@ -19,10 +19,12 @@ Method = Literal["full", "lora"]
 
 
 class Subject(Strict):
-    """A model: where from, and which layers an adapter covers."""
+    """A model: where from, which layers an adapter covers, and which of the cells it has."""
 
     source: str
     targets: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[Method, ...] | None = Field(default=None, description="None: those of the recipe")
+    sampled: bool = Field(default=True, description="whether it is put into the samplers")
 
     @field_validator("source")
     @classmethod
@@ -58,6 +60,16 @@ class SamplingCost(Strict):
         if any(count % self.per_prompt for count in self.counts) or list(self.counts) != sorted(set(self.counts)):
             raise ValueError("counts must rise and be multiples of per_prompt")
         return self
+
+
+class Asked(Strict):
+    """What an experiment asks: real questions with their stop rules, answers as long as they come; others a repeat."""
+
+    tasks: int = Field(default=64, ge=1, description="of a repeat")
+    per_task: int = Field(default=16, ge=1)
+    new_tokens: int = Field(default=256, ge=1, description="at most")
+    temperature: float = Field(default=0.8, gt=0)
+    repeats: int = Field(default=3, ge=1)
 
 
 class TrainingCost(Strict):
@@ -120,9 +132,13 @@ class EnginesRecipe(Recipe):
     lengths: tuple[int, ...] = Field(default=(512, 1024), min_length=1, description="tokens of prompt and completion")
     questions: Questions
     sampling: SamplingCost = SamplingCost()
+    asked: Asked | None = Field(default=None, description="beside fixed lengths, answers that end by themselves")
     training: TrainingCost = TrainingCost()
     job: Job
     restarts: tuple[str, ...] = Field(default=(), description="models that are also started with full caches")
+    restart_engines: tuple[str, ...] = Field(
+        default=(), description="those alone, as the others compile nothing; (): all"
+    )
     skip_absent: bool = Field(default=False, description="leave out what is not installed and say so")
     look_seconds: float = Field(default=0.1, gt=0, description="between two looks at memory")
     looks_kept: int = Field(default=120, ge=10, description="rows of memory over time that a cell leaves")
@@ -134,6 +150,8 @@ class EnginesRecipe(Recipe):
             raise ValueError("expected samplers, trainers or both")
         if unknown := [name for name in self.restarts if name not in self.models]:
             raise ValueError(f"restarts: {unknown[0]!r} is not one of models")
+        if unknown := [name for name in self.restart_engines if name not in (*self.samplers, *self.trainers)]:
+            raise ValueError(f"restart_engines: {unknown[0]!r} is no sampler and no trainer")
         if min(self.lengths) <= self.sampling.new_tokens:
             raise ValueError("lengths: must leave room for a prompt before sampling.new_tokens")
         if any("." in name for name in (*self.models, *self.samplers)):
@@ -143,13 +161,24 @@ class EnginesRecipe(Recipe):
     def cells(self) -> list[Cell]:
         """All processes in the order in which they run; a warm start follows its cold one."""
         made = []
-        for model in self.models:
-            starts: tuple[Start, ...] = ("cold", "warm") if model in self.restarts else ("cold",)
-            for sampler in self.samplers:
+        for model, subject in self.models.items():
+            for sampler in self.samplers if subject.sampled else ():
+                starts = self.starts(model, sampler)
                 made += [Cell(role="sample", model=model, engine=sampler, start=start) for start in starts]
             for trainer in self.trainers:
-                for method in self.methods:
+                starts = self.starts(model, trainer)
+                for method in subject.methods or self.methods:
                     made += [
                         Cell(role="train", model=model, engine=trainer, method=method, start=start) for start in starts
                     ]
         return made
+
+    def starts(self, model: str, engine: str) -> tuple[Start, ...]:
+        """How often, and with which caches, an engine is started with a model."""
+        again = model in self.restarts and (not self.restart_engines or engine in self.restart_engines)
+        return ("cold", "warm") if again else ("cold",)
+
+    def start_of(self, model: str, engine: str, start: Start) -> Start:
+        """The start that was measured: an engine left out of the restarts compiles nothing, and starts alike twice."""
+        left_out = model in self.restarts and start not in self.starts(model, engine)
+        return "cold" if left_out else start

@@ -23,13 +23,22 @@ def write(recipe: EnginesRecipe, run: Sink, answers: Answers) -> None:
     """Write cells, sampling, training, ratios, break_even, curves and factorial as tables, and the rates as metrics."""
     cells = [_cell(cell, answers[cell.key]) for cell in recipe.cells()]
     sampling, training = sampling_rates(recipe, answers), training_rates(recipe, answers)
+    asked = asked_rates(recipe, answers)
     run.table("cells", cells)
     run.table("sampling", sampling)
     run.table("training", training)
     run.table("ratios", ratios(recipe, sampling, training))
     run.table("break_even", break_evens(recipe, answers))
     run.table("curves", curves(recipe, answers))
-    run.table("factorial", factorial(recipe, cells, sampling, training))
+    run.table("factorial", factorial(recipe, cells, sampling, training, asked))
+    if asked:
+        run.table("asked", asked)
+    for row in asked:
+        run.metric(
+            f"{row['model']}.{row['engine']}.asked.completions_per_second", row["completions_per_second"],
+            low=row["completions_per_second_min"], high=row["completions_per_second_max"], n=row["repeats"],
+            unit="completions/s", method=f"median of {row['repeats']} repeats with other tasks, ends are the extremes",
+        )  # fmt: skip
     for row in sampling:
         if row["count"] == recipe.sampling.counts[-1]:
             _metric(run, f"{row['model']}.{row['engine']}.l{row['length']}", row)
@@ -87,6 +96,25 @@ def sampling_rates(recipe: EnginesRecipe, answers: Answers) -> list[dict[str, An
             seconds = [row["seconds"] for row in found if (row["length"], row["count"]) == (length, count)]
             head = {"model": cell.model, "engine": cell.engine, "length": length, "count": count}
             rows.append(head | _spread(seconds, count * recipe.sampling.new_tokens))
+    return rows
+
+
+def asked_rates(recipe: EnginesRecipe, answers: Answers) -> list[dict[str, Any]]:
+    """A row a model and sampler: real questions, seconds a repeat and completions a second, median and extremes."""
+    rows = []
+    for cell in _cold(recipe):
+        found = answers[cell.key].get("asked", ())
+        if not found:
+            continue
+        count = sum(row["completions"] for row in found)
+        rates = [row["completions"] / row["seconds"] for row in found]
+        rows.append({
+            "model": cell.model, "engine": cell.engine, "repeats": len(found), "completions": count // len(found),
+            "tokens": sum(row["tokens"] for row in found) / count,
+            "at_limit": sum(row["at_limit"] for row in found) / count,
+            "seconds": median(row["seconds"] for row in found), "completions_per_second": median(rates),
+            "completions_per_second_min": min(rates), "completions_per_second_max": max(rates),
+        })  # fmt: skip
     return rows
 
 
@@ -149,15 +177,27 @@ def ratios(
     return made
 
 
-def costs(recipe: EnginesRecipe, answers: Answers, which: tuple[str, str], start: Start, length: int) -> Cost | None:
-    """The start of one kind and the measured counts of a model in a sampler; None where either is missing."""
+def costs(
+    recipe: EnginesRecipe, answers: Answers, which: tuple[str, str], start: Start, length: int | None
+) -> Cost | None:
+    """The start of one kind and the measured counts of a model in a sampler; None where either is missing.
+
+    Without a length, of real questions: rows that have ended make room for others, so that seconds grow with the count.
+    """
     model, sampler = which
+    start = recipe.start_of(model, sampler, start)
     head = {"role": "sample", "model": model, "engine": sampler}
     cells = {one: Cell.model_validate(head | {"start": one}) for one in ("cold", "warm")}
     if any(cells[one].key not in answers for one in {"cold", start}):
         return None
     begun = _cell(cells[start], answers[cells[start].key])["start_seconds"]
-    found = [row for row in answers[cells["cold"].key].get("sampling", ()) if row["length"] == length]
+    answer = answers[cells["cold"].key]
+    if length is None:
+        asked = answer.get("asked", ())
+        if begun is None or not asked:
+            return None
+        return Cost(begun, {asked[0]["completions"]: median(row["seconds"] for row in asked)})
+    found = [row for row in answer.get("sampling", ()) if row["length"] == length]
     if begun is None or not found:
         return None
     counts = sorted({row["count"] for row in found})
@@ -172,7 +212,7 @@ def break_evens(recipe: EnginesRecipe, answers: Answers) -> list[dict[str, Any]]
     rows = []
     first = next(iter(recipe.samplers), None)
     for model in recipe.models:
-        for length in recipe.lengths:
+        for length in (*recipe.lengths, None):
             for start in _STARTS:
                 for sampler in list(recipe.samplers)[1:]:
                     quick = costs(recipe, answers, (model, str(first)), start, length)
@@ -181,7 +221,7 @@ def break_evens(recipe: EnginesRecipe, answers: Answers) -> list[dict[str, Any]]
                         rows.append({
                             "model": model, "length": length, "start": start, "engine": sampler, "against": first,
                             "start_seconds": slow.start, "against_start_seconds": quick.start,
-                            "completions": break_even(quick, slow), "largest_measured": recipe.sampling.counts[-1],
+                            "completions": break_even(quick, slow), "largest_measured": max(slow.seconds),
                         })  # fmt: skip
     return rows
 
@@ -208,8 +248,13 @@ def factorial(
     cells: Sequence[Mapping[str, Any]],
     sampling: Sequence[Mapping[str, Any]],
     training: Sequence[Mapping[str, Any]],
+    asked: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
-    """The recipe's job in every combination of sampler and trainer, by phase, each part starting its own process."""
+    """The recipe's job in every combination of sampler and trainer, by phase, each part starting its own process.
+
+    The evaluated model lies in another folder, and vLLM names its caches by the folder too: it starts as cold as the
+    first one. Where real questions were asked, their rate counts, whatever the length of the training pairs.
+    """
     job, largest, rows = recipe.job, recipe.sampling.counts[-1], []
     starts = {(c["role"], c["model"], c["engine"], c["method"], c["start"]): c for c in cells}
     rates = {(r["model"], r["engine"], r["length"]): r for r in sampling if r["count"] == largest}
@@ -218,18 +263,17 @@ def factorial(
         for sampler in recipe.samplers:
             rate = rates.get((model, sampler, length))
             for start in _STARTS:
-                drawn = starts.get(("sample", model, sampler, None, start))
-                taught = starts.get(("train", model, trainer, method, start))
+                drawn = starts.get(("sample", model, sampler, None, recipe.start_of(model, sampler, start)))
+                taught = starts.get(("train", model, trainer, method, recipe.start_of(model, trainer, start)))
                 if not (rate and drawn and taught) or None in (drawn["start_seconds"], taught["start_seconds"]):
                     continue
-                again = starts.get(("sample", model, sampler, None, "warm"), drawn)  # the second start finds caches
-                again_seconds = again["start_seconds"] or drawn["start_seconds"]
-                each = rate["seconds"] / largest
+                real = [row for row in asked if (row["model"], row["engine"]) == (model, sampler)]
+                each = real[0]["seconds"] / real[0]["completions"] if real else rate["seconds"] / largest
                 row = {
                     "model": model, "method": method, "length": length, "sampling": sampler, "training": trainer,
                     "start": start, "sampler_start": drawn["start_seconds"], "sample": job.sampled * each,
                     "trainer_start": taught["start_seconds"], "train": job.steps * step["seconds"],
-                    "evaluator_start": again_seconds, "evaluate": job.evaluated * each,
+                    "evaluator_start": drawn["start_seconds"], "evaluate": job.evaluated * each,
                 }  # fmt: skip
                 parts = ("sampler_start", "sample", "trainer_start", "train", "evaluator_start", "evaluate")
                 rows.append(row | {"total": sum(row[part] for part in parts)})

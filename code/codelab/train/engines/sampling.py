@@ -1,18 +1,19 @@
 """Sampling in one engine: its start, its rate by count and length, and an evaluation. Run in a process of its own.
 
-Every completion has the same number of tokens and every prompt of a length is as long, so that engines do the same
-work; no prompt is used twice, or a cache of prefixes would answer for it. Not covered: stop rules, whose gain both
-engines share, and quality.
+At fixed lengths every completion has the same number of tokens and every prompt is as long, so that engines do the
+same work; no prompt is used twice, or a cache of prefixes would answer for it. Real questions with their stop rules
+come last: there an engine also gains by what it does with rows that have ended. Not covered: quality.
 """
 
 import contextlib
 import time
 from typing import Any
 
+from codelab.errors import UserError
 from codelab.evaluate.recipe import Model
 from codelab.models.generation import Generator, Prompt, Sampling, encode
 from codelab.models.load import pick_device
-from codelab.train.engines.recipe import Sampler
+from codelab.train.engines.recipe import Asked, Sampler
 from codelab.train.engines.texts import Stream, prompts
 from codelab.train.engines.worker import Bench
 
@@ -44,6 +45,8 @@ def measure_sampling(bench: Bench) -> None:
             bench.answer["evaluated"] = {"completions": len(fitting), "left_out": len(asked) - len(fitting)}
             with bench.phase("evaluate"):
                 engine.generate(fitting, 1, Sampling(wanted.new_tokens, ignore_end=True), recipe.seeds[0])
+            if recipe.asked:
+                _asked(bench, engine, recipe.asked, asked)
         if sampler.backend == "vllm":
             bench.answer["gpu_reserved"] = engine.cache_bytes
             bench.answer["engine_allocated"] = None
@@ -64,6 +67,31 @@ def _rates(bench: Bench, engine: Generator, stream: Stream) -> None:
                     seconds = _call(bench, engine, stream, length, count)
                     rows.append({"length": length, "count": count, "repeat": repeat, "seconds": seconds})
     bench.answer["sampling"] = rows
+
+
+def _asked(bench: Bench, engine: Any, wanted: Asked, everything: list[Prompt]) -> None:
+    """Answer real questions until they end; a part of the tasks a repeat, the first of the rest for the warm-up."""
+    if bench.recipe.samplers[bench.cell.engine].backend == "transformers":  # the rules are looked at again
+        engine.check_every = bench.recipe.samplers[bench.cell.engine].transformers.check_every
+    room = min(engine.context, max(bench.recipe.lengths)) - wanted.new_tokens
+    fitting = [one for one in everything if len(encode(engine.tokenizer, one)) <= room]
+    parts = [fitting[i * wanted.tasks : (i + 1) * wanted.tasks] for i in range(wanted.repeats + 1)]
+    if not parts[-1] or len(parts[-2]) < wanted.tasks:
+        raise UserError(f"asked: {len(fitting)} tasks fit, too few for {wanted.repeats} x {wanted.tasks} and a warm-up")
+    sampling, rows = Sampling(wanted.new_tokens, wanted.temperature), []
+    with bench.phase("warm-up asked"):
+        engine.generate(parts.pop()[:8], wanted.per_task, sampling, bench.recipe.seeds[0])
+    with bench.phase("asked"):
+        for repeat, part in enumerate(parts):
+            began = time.perf_counter()
+            made = engine.generate(part, wanted.per_task, sampling, bench.recipe.seeds[0])
+            seconds = time.perf_counter() - began
+            found = [one for row in made for one in row]
+            rows.append({
+                "repeat": repeat, "completions": len(found), "tokens": sum(one.tokens for one in found),
+                "at_limit": sum(one.finish == "length" for one in found), "seconds": seconds,
+            })  # fmt: skip
+    bench.answer["asked"] = rows
 
 
 def _call(bench: Bench, engine: Generator, stream: Stream, length: int, count: int) -> float:

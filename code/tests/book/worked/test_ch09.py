@@ -116,7 +116,7 @@ def test_the_job_by_part_adds_up_and_goes_into_bars(run: Facts) -> None:
     assert both["total"] == pytest.approx(sum(both[part] for part in ch09.PARTS))
     assert both["starts"] == pytest.approx(both["total"] - both["sample"] - both["train"] - both["evaluate"])
     assert both["method_name"] == "LoRA"
-    assert both["evaluator_start"] == pytest.approx(6.0), "the second start finds what the first one compiled"
+    assert both["evaluator_start"] == both["sampler_start"], "another model's folder has no caches"
     bars = ch09.job_bars(run, "tiny-gpt2", "lora", 192)
     assert bars.groupby("variant")["seconds"].sum()["vLLM + Unsloth"] == pytest.approx(both["total"])
     assert ch09.factorial(run, "tiny-gpt2", "full", 192, "cold")[-1]["training"] == "trl", "what failed has no row"
