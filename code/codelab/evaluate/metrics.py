@@ -137,7 +137,8 @@ def _resampled_means(scores: Floats, resamples: int, generator: np.random.Genera
 def _bca_tails(scores: Floats, means: Floats, mean: float, tails: Floats) -> Floats:
     normal = NormalDist()
     size = scores.size
-    if size < 2 or np.ptp(scores) == 0:
+    # Scores that are the same but for rounding leave nothing to correct by, and the correction would divide by zero.
+    if size < 2 or np.ptp(scores) <= 1e-12 * np.abs(scores).max():
         return tails
     # Ties count half: with few passing tasks many resampled means equal the mean exactly.
     equal = np.isclose(means, mean, rtol=0, atol=1e-12)

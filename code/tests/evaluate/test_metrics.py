@@ -140,6 +140,11 @@ def test_bca_moves_towards_the_long_tail():
     assert corrected.high > plain.high
 
 
+def test_bootstrap_of_scores_that_differ_by_rounding_alone():
+    estimate = bootstrap([1.0] * 15 + [math.nextafter(1, 2)] * 15)
+    assert (estimate.low, estimate.high) == pytest.approx((1, 1))
+
+
 def test_bootstrap_narrows_with_more_tasks():
     generator = np.random.default_rng(5)
     few, many = generator.random(50), generator.random(5000)
