@@ -26,7 +26,7 @@ from codelab.records.files import append_line, read_lines
 from codelab.tasks import mbpp
 from codelab.tasks.mbpp import Task
 from codelab.train import adapt_report
-from codelab.train.adapt_recipe import START, AdaptRecipe
+from codelab.train.adapt_recipe import START, AdaptRecipe, point_name
 from codelab.train.arms_recipe import Unit
 from codelab.train.sft import MIXED_UP, pairs, solved
 from codelab.train.shelf import Shelf, unload
@@ -73,11 +73,6 @@ def run(recipe: AdaptRecipe, run: Run) -> None:
     unload(run, list(experiment.shelves.values()))
 
 
-def point_name(label: str, weight: float) -> str:
-    """Name of a measured point: the unit's, with the interpolation weight where it is not 1."""
-    return label if weight == 1 else f"{label}@{weight:g}"
-
-
 @dataclass(frozen=True)
 class _Questions:
     """Tasks to answer, how they are put, and who judges."""
@@ -105,7 +100,7 @@ class _Experiment:
         arm = self.recipe.arms[unit.name]
         # Trained weights first: they are what the interpolations' metrics are read against.
         places = [(weight, point_name(unit.label, weight)) for weight in (1.0, *sorted(arm.interpolate, reverse=True))]
-        left = [(weight, name) for weight, name in places if not self._done(name, arm.judged)]
+        left = [(weight, name) for weight, name in places if not self._done(name, arm.answers(weight))]
         if not left:
             return
         if self.run.time_is_up(reserve=30):
@@ -114,7 +109,7 @@ class _Experiment:
         for weight, name in left:
             self.workshop.set_weight(weight)
             row = {"arm": unit.name, "seed": unit.seed, "weight": weight, "family": arm.family or unit.name}
-            self._measure(name, row | facts, arm.judged)
+            self._measure(name, row | facts, arm.answers(weight))
         self.workshop.forget(unit)
 
     def points(self) -> list[dict[str, Any]]:

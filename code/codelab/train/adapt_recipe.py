@@ -17,6 +17,7 @@ from codelab.train.arms_recipe import Unit
 from codelab.train.sft import Adapter, Mix
 
 START = "start"
+GAIN = "gain"
 OptimizerName = Literal["adamw", "paged_adamw32bit", "paged_adamw8bit"]
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
@@ -45,7 +46,9 @@ class Arm(Strict):
     interpolate: tuple[float, ...] = Field(
         default=(), description="weights a of start + a (trained - start), measured after training beside 1"
     )
-    judged: bool = Field(default=True, description="answer the questions too, not only losses and probes")
+    judged: bool | tuple[float, ...] = Field(
+        default=True, description="answer the questions too, not only losses and probes; or at which of the weights"
+    )
     family: str | None = Field(default=None, description="arms that differ in one knob; drawn as one curve")
 
     @model_validator(mode="after")
@@ -58,7 +61,30 @@ class Arm(Strict):
             raise ValueError("pull and kl are remedies of full training; an adapter is one of its own")
         if any(not 0 < a < 1 for a in self.interpolate):
             raise ValueError("interpolate: expected numbers between 0 and 1; 0 is the start and 1 is always measured")
+        if not isinstance(self.judged, bool) and not {*self.judged} <= {1.0, *self.interpolate}:
+            raise ValueError("judged: expected true, false, or weights among 1 and those of interpolate")
         return self
+
+    def answers(self, weight: float) -> bool:
+        """Whether the questions are put to this weight of the interpolation; 1 is the trained model."""
+        return self.judged if isinstance(self.judged, bool) else weight in self.judged
+
+
+class Pair(Strict):
+    """Two places that are compared, the second minus the first.
+
+    A place is an arm, ``arm@0.4`` (a weight that it interpolates at), ``start``, or, as the first only, ``arm@gain``:
+    the arm's interpolation where it gains what the second gains, for losses on text alone.
+    """
+
+    first: str
+    second: str
+    passing: bool | None = Field(default=None, description="compare pass@k too; None: where both answer the questions")
+
+
+def point_name(label: str, weight: float) -> str:
+    """Name of a measured point: the unit's or the arm's, with the interpolation weight where it is not 1."""
+    return label if weight == 1 else f"{label}@{weight:g}"
 
 
 class Budget(Strict):
@@ -89,6 +115,7 @@ class AdaptRecipe(Recipe):
     mix: Mix = Mix()
     arms: dict[str, Arm] = Field(min_length=1)
     reference: str = Field(description="arm whose gain counts as 1: training without a remedy")
+    pairs: dict[str, Pair] = Field(default={}, description="compared row by row; none: every arm with the reference")
     budget: Budget
     length: int = Field(default=1024, ge=8, description="tokens of a row")
     rows_per_step: int = Field(default=32, ge=1)
@@ -128,7 +155,31 @@ class AdaptRecipe(Recipe):
             raise ValueError("questions: split: train is trained on and validation gives the completion loss; use test")
         if min(self.k) < 1 or max(self.k) > self.samples:
             raise ValueError("every k needs at least as many samples")
+        for name, pair in self.pairs.items():
+            self._comparable(name, pair)
         return self
+
+    def _comparable(self, name: str, pair: Pair) -> None:
+        for place in (pair.first, pair.second):
+            arm, at, weight = place.partition("@")
+            known = self.arms[arm].interpolate if arm in self.arms else ()
+            weights = {*(f"{one:g}" for one in known), *([GAIN] if known and place == pair.first else [])}
+            if place != START and (arm not in self.arms or (at and weight not in weights)):
+                raise ValueError(f"pairs: {name}: no place {place!r}; expected an arm, arm@weight or {START!r}")
+            if pair.passing and not self.answers(place):
+                raise ValueError(f"pairs: {name}: {place!r} answers no questions, so there is no pass@k to compare")
+        if pair.first == pair.second:
+            raise ValueError(f"pairs: {name}: expected two places")
+
+    def answers(self, place: str) -> bool:
+        """Whether the questions are put to a place that a pair names."""
+        arm, _, weight = place.partition("@")
+        return place == START or (weight != GAIN and self.arms[arm].answers(float(weight or 1)))
+
+    def compared(self) -> dict[str, Pair]:
+        """The pairs by name; every other arm with the reference where the recipe names none."""
+        others = {name: Pair(first=self.reference, second=name) for name in self.arms if name != self.reference}
+        return self.pairs or {f"{name}-over-{self.reference}": pair for name, pair in others.items()}
 
     def units(self) -> list[Unit]:
         """What is trained: every arm with the first seed, then with the next, so that a partial run compares arms."""

@@ -3,7 +3,7 @@
 Forgetting is the rise of the loss on old text in bits per byte; gain is the share of the fall of the completions'
 loss that the reference arm reaches, mean over its seeds (the two axes of chapter 6). Intervals are over held-out
 rows, completions, probes or tasks, paired with the start's; the spread over training seeds is kept apart. Not
-covered: which strategy is better, which the chapter argues from these numbers.
+covered: arms against one another (``adapt_between``), and what follows for a strategy, which the chapter argues.
 """
 
 import math
@@ -20,6 +20,7 @@ from codelab.evaluate.report import score, task_scores
 from codelab.records import Run
 from codelab.sandbox import Limits
 from codelab.tasks.prompts import Style
+from codelab.train import adapt_between
 from codelab.train.adapt_recipe import START, AdaptRecipe
 from codelab.train.tokens import open_tokens
 
@@ -48,6 +49,7 @@ def write(recipe: AdaptRecipe, run: Run, points: list[Row], samples: Mapping[str
     run.table("points", rows)
     run.table("probes", [one for point in points for one in _probe_rows(point, start)])
     run.table("arms", [_spread(run, name, rows, recipe) for name in (START, *recipe.arms)])
+    run.table("between", adapt_between.rows(recipe, points, samples, scale))
     if samples:
         flat = [{"point": name} | dict(sample) for name, those in samples.items() for sample in those]
         run.table("failures", failure_table(flat, lambda sample: str(sample["point"])))

@@ -50,7 +50,12 @@ def values(folder: Path, **changes: Any) -> dict[str, Any]:
                 "judged": False,
             },
             "replay": {"stages": [{**PAIRS, "replay": 0.5}], "judged": False},
-            "lora": {"stages": [PAIRS], "adapter": {"rank": 2, "targets": TARGETS}, "interpolate": [0.5]},
+            "lora": {
+                "stages": [PAIRS],
+                "adapter": {"rank": 2, "targets": TARGETS},
+                "interpolate": [0.5],
+                "judged": [1],
+            },
             "kl": {"stages": [PAIRS], "kl": 30.0, "judged": False},
             "pull": {"stages": [PAIRS], "pull": 100.0, "judged": False},
         },
@@ -145,6 +150,17 @@ def test_the_whole_recipe_killed_twice_and_continued(world: Path) -> None:
 
     assert points["full-seed0"]["pass@1"] == 0
     assert points["then-seed0"].get("pass@1") is None
+    answered = {name for name, row in points.items() if row.get("pass@1") is not None}
+    weights = {f"full-seed{seed}{at}" for seed in (0, 1) for at in ("", "@0.5")}
+    assert answered == {"start", *weights, "lora-seed0", "lora-seed1"}
+    between = {(row["second"], row["quantity"]): row for row in record.tables["between"]}
+    assert {second for second, _ in between} == {*arms} - {"full"}
+    assert between["lora", "pass@2"]["n"] == 4  # test tasks
+    replay = between["replay", "old_bits"]
+    apart = [points[f"replay-seed{seed}"]["old_bits"] - points[f"full-seed{seed}"]["old_bits"] for seed in (0, 1)]
+    assert (replay["seeds_least"], replay["seeds_most"]) == pytest.approx((min(apart), max(apart)))
+    assert replay["difference"] == pytest.approx(sum(apart) / 2)
+    assert (replay["n"], replay["seeds"], replay["verdict"]) == (2, 2, "better")
     assert record.metrics["full.gain"].value == pytest.approx(1)
     assert record.metrics["full.old_rise.seeds"].n == 2
     assert {row["form"] for row in record.tables["probes"]} == {"plain", "shots"}
@@ -216,6 +232,14 @@ def test_a_strong_pull_keeps_the_start(world: Path) -> None:
         ({"arms": {"full": {"stages": [{**PAIRS, "share": 0.5}]}}}, "sum to 1"),
         ({"arms": {"full": {"stages": [PAIRS], "kl": 1, "adapter": {"targets": TARGETS}}}}, "remedies"),
         ({"arms": {"full": {"stages": [PAIRS], "interpolate": [1.0]}}}, "between 0 and 1"),
+        ({"arms": {"full": {"stages": [PAIRS], "interpolate": [0.5], "judged": [0.4]}}}, "judged"),
+        ({"pairs": {"a": {"first": "full", "second": "none"}}}, "no place 'none'"),
+        ({"pairs": {"a": {"first": "full@0.4", "second": "full"}}}, "no place 'full@0.4'"),
+        ({"pairs": {"a": {"first": "full", "second": "lora@gain"}}}, "no place 'lora@gain'"),
+        ({"pairs": {"a": {"first": "replay@gain", "second": "full"}}}, "no place 'replay@gain'"),
+        ({"pairs": {"a": {"first": "full", "second": "kl", "passing": True}}}, "'kl' answers no questions"),
+        ({"pairs": {"a": {"first": "full", "second": "lora@0.5", "passing": True}}}, "'lora@0.5' answers no"),
+        ({"pairs": {"a": {"first": "full", "second": "full"}}}, "two places"),
     ],
 )
 def test_impossible_recipes_are_refused(tmp_path: Path, change: dict[str, Any], match: str) -> None:
