@@ -30,6 +30,9 @@ class VllmOptions(Strict):
     """How vLLM generates."""
 
     gpu_memory_utilization: float = Field(default=0.5, gt=0, le=1, description="share of the device it may take")
+    cache_bytes: int | None = Field(
+        default=None, gt=0, description="of keys and values, fixed, so that other programs on the device do not matter"
+    )
     max_model_len: int | None = Field(default=None, ge=16, description="prompt and completion; None: the model's own")
     max_num_seqs: int = Field(default=256, ge=1, description="completions in flight")
     enforce_eager: bool = False

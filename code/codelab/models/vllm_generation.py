@@ -36,6 +36,8 @@ class VllmGenerator:
         folder: config, weights and tokenizer.
         dtype: of weights and activations.
         gpu_memory_utilization: share of the device that the engine may take, weights and cache together.
+        cache_bytes: memory for keys and values. None: what the share leaves, found by profiling, which fails where
+            another program gives memory back meanwhile.
         max_model_len: tokens of prompt and completion together; None for the model's own.
         max_num_seqs: completions in flight.
         enforce_eager: no compilation and no CUDA graphs: starts faster, generates slower.
@@ -53,6 +55,7 @@ class VllmGenerator:
         *,
         dtype: DType = "bfloat16",
         gpu_memory_utilization: float = 0.5,
+        cache_bytes: int | None = None,
         max_model_len: int | None = None,
         max_num_seqs: int = 256,
         enforce_eager: bool = False,
@@ -83,6 +86,7 @@ class VllmGenerator:
             model=str(folder),
             dtype=dtype,
             gpu_memory_utilization=gpu_memory_utilization,
+            kv_cache_memory_bytes=cache_bytes,
             max_model_len=max_model_len,
             max_num_seqs=max_num_seqs,
             enforce_eager=enforce_eager,
