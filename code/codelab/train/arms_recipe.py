@@ -125,3 +125,15 @@ class ArmsRecipe(Recipe):
     def units(self) -> list[Unit]:
         """What is trained: every arm with every seed."""
         return [Unit(name=name, seed=seed) for name in self.arms for seed in self.seeds]
+
+    def variants(self, name: str) -> tuple[str, ...]:
+        """What training an arm leaves to evaluate, as endings of its names: the finished model, and others."""
+        return ("",)
+
+    def models(self) -> dict[str, list[str]]:
+        """Names of the evaluated models that were trained, one a seed, by arm or variant of an arm."""
+        return {
+            f"{name}{ending}": [f"{unit.label}{ending}" for unit in self.units() if unit.name == name]
+            for name in self.arms
+            for ending in self.variants(name)
+        }

@@ -2,7 +2,8 @@
 
 The two intervals answer different questions. Over tasks: would these models, whose seeds are averaged task by task,
 differ on other tasks? Over seeds: would training again differ? "better" is written only where the interval over tasks
-excludes zero. Not covered: scores of single models (``codelab.evaluate.report``).
+excludes zero. ``by_seed`` says the same of each trained model alone. Not covered: scores of single models
+(``codelab.evaluate.report``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 
 from codelab.evaluate.engines import Asker
 from codelab.evaluate.metrics import Estimate, across_seeds, bootstrap
-from codelab.evaluate.paired import match, paired_difference
+from codelab.evaluate.paired import match, mcnemar, paired_difference
 from codelab.evaluate.report import GREEDY, setting_name, task_scores
 from codelab.evaluate.store import Sink
 from codelab.sandbox import Limits
@@ -25,6 +26,9 @@ Rows = Sequence[Mapping[str, Any]]
 def compare(recipe: ArmsRecipe, run: Sink, rows: Mapping[str, Rows], start: str) -> None:
     """Write ``<arm>.<setting>.pass@k`` and its ``.difference``, each with ``.seeds`` where there are several.
 
+    Beside them ``<model>.<setting>.pass@k.difference`` of every trained model, and the tables ``comparison`` and
+    ``by_seed``.
+
     Args:
         recipe: names arms, seeds and settings.
         run: the run.
@@ -33,17 +37,23 @@ def compare(recipe: ArmsRecipe, run: Sink, rows: Mapping[str, Rows], start: str)
     """
     settings = [GREEDY] * recipe.greedy + [setting_name(value) for value in recipe.temperatures]
     table: list[dict[str, Any]] = []
+    by_seed: list[dict[str, Any]] = []
     for setting in settings:
         for k in sorted({1, *recipe.k}) if setting != GREEDY else [1]:
             base = task_scores(_of(rows[start], setting), k)
             table += [
                 _pair(name, setting, k, base, [task_scores(_of(rows[name], setting), k)]) for name in recipe.baselines
             ]
-            for arm in recipe.arms:
-                scores = [task_scores(_of(rows[unit.label], setting), k) for unit in recipe.units() if unit.name == arm]
+            for arm, models in recipe.models().items():
+                scores = [task_scores(_of(rows[name], setting), k) for name in models]
                 table.append(_pair(arm, setting, k, base, scores))
                 _metrics(run, f"{arm}.{setting}.pass@{k}", base, scores)
+                for name, score in zip(models, scores, strict=True):
+                    by_seed.append(_alone(name, setting, k, base, score))
+                    difference = _difference(base, [score])
+                    run.metric(f"{name}.{setting}.pass@{k}.difference", **asdict(difference), unit="share")
     run.table("comparison", table)
+    run.table("by_seed", by_seed)
 
 
 def rivals(recipe: ArmsRecipe, run: Sink, rows: Mapping[str, Rows]) -> None:
@@ -114,6 +124,17 @@ def _pair(
         "seeds_low": spread.low if spread else None,
         "seeds_high": spread.high if spread else None,
         "verdict": verdict,
+    }
+
+
+def _alone(name: str, setting: str, k: int, base: Mapping[int, float], score: Mapping[int, float]) -> dict[str, Any]:
+    """One trained model against the start; greedy answers, which pass or do not, by McNemar's exact test too."""
+    row = _pair(name, setting, k, base, [score])
+    outcome = mcnemar(*match(base, score)) if setting == GREEDY else None
+    return {key: value for key, value in row.items() if not key.startswith("seeds")} | {
+        "only_start": outcome.only_first if outcome else None,
+        "only_model": outcome.only_second if outcome else None,
+        "p_value": outcome.p_value if outcome else None,
     }
 
 

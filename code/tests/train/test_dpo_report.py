@@ -82,6 +82,21 @@ def test_better_and_worse_are_written_only_where_the_interval_excludes_zero(book
     assert set(verdicts) == {(m, *s) for m in ("good", "same", "bad", "base") for s in SETTINGS}
 
 
+def test_every_trained_model_is_compared_alone_and_greedy_answers_by_mcnemar(book: Book) -> None:
+    table = {(row["model"], row["setting"], row["k"]): row for row in book.tables["by_seed"]}
+    assert set(table) == {(f"{m}-seed{i}", *s) for m in ("good", "same", "bad") for i in (0, 1) for s in SETTINGS}
+    gained = sum(bool(task % 3) and not task % 2 for task in TASKS)
+    good = table["good-seed0", "greedy", 1]
+    assert (good["only_start"], good["only_model"]) == (0, gained)
+    assert good["p_value"] == pytest.approx(2 / 2**gained)
+    assert table["same-seed1", "greedy", 1]["p_value"] == 1
+    assert table["good-seed1", "t0.8", 1]["p_value"] is None, "several answers a task are no yes or no"
+    assert table["good-seed1", "t0.8", 1]["verdict"] == "better"
+    found = book.metrics["good-seed1.t0.8.pass@1.difference"]
+    assert found["value"] == pytest.approx(1 - sum(task % 2 for task in TASKS) / 3 / len(TASKS))
+    assert found["low"] > 0
+
+
 def test_rivals_that_differ_in_a_number_are_one_methods_seeds(tmp_path: Path) -> None:
     recipe = DpoRecipe.model_validate(
         values(
