@@ -78,7 +78,8 @@ class Arms(Generic[R]):
         marker = self.lab.run.work / f"{unit.label}.trained"
         if marker.exists():
             folder = str(json.loads(marker.read_bytes()))
-            if (Path(folder) / "config.json").exists():
+            endings = [end for end in self.lab.recipe.variants(unit.name) if self.unanswered(f"{unit.label}{end}")]
+            if all((Path(f"{folder}{end}") / "config.json").exists() for end in endings or [""]):
                 return folder
         if self.lab.run.time_is_up(reserve=45):  # loading, setting the trainer up and the first look
             raise Paused
@@ -102,7 +103,8 @@ class Arms(Generic[R]):
         """Evaluate the baselines, then train and evaluate every unit.
 
         Args:
-            train: makes a unit's model, or finds the one that this run has made, and returns its folder.
+            train: makes a unit's model, or finds the one that this run has made, and returns its folder; variants lie
+                beside it.
 
         Returns:
             The answers of every evaluated model, by name.
@@ -111,10 +113,12 @@ class Arms(Generic[R]):
         for name, source in recipe.baselines.items():
             self.evaluate(name, source)
         for unit in recipe.units():
-            if self.unanswered(unit.label):
-                self.evaluate(unit.label, f"path:{train(unit)}")
-            else:  # nothing is loaded; the model itself may have stayed on another machine
-                self.evaluate(unit.label, recipe.model)
+            for ending in recipe.variants(unit.name):
+                name = f"{unit.label}{ending}"
+                if self.unanswered(name):
+                    self.evaluate(name, f"path:{train(unit)}{ending}")
+                else:  # nothing is loaded; the model itself may have stayed on another machine
+                    self.evaluate(name, recipe.model)
         return {name: shelf.samples_so_far() for name, shelf in self.evaluated.items()}
 
     def answer(self, engine: "Lazy[R]", name: str, source: str) -> None:

@@ -22,11 +22,12 @@ from codelab.measure import Meter
 from codelab.models.generation import encode
 from codelab.train.arms import Lab
 from codelab.train.arms_recipe import Unit
+from codelab.train.best import BestLook
 from codelab.train.callbacks import QUIET, RecordSteps, newest_checkpoint
 from codelab.train.dpo_data import encode_pairs
-from codelab.train.dpo_recipe import DpoRecipe
+from codelab.train.dpo_recipe import EARLY, DpoRecipe
 from codelab.train.pairs import Pair
-from codelab.train.save import save_model, write_weights
+from codelab.train.save import adopt, save_model, write_weights
 from codelab.train.trainers import check_settings, load_policy, precision_kept
 from codelab.train.watch import WatchPolicy
 
@@ -95,7 +96,8 @@ def _train(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair], weights: Path
     if weights and settings.adapter:  # unsloth begins a continued adapter anew, at the checkpoint's step
         shutil.rmtree(checkpoints, ignore_errors=True)
     record = RecordSteps(run, arm=label)
-    watch = WatchPolicy(lab, label, tokenizer) if weights is None else None
+    best = BestLook(run.work / "best" / label, checkpoints) if EARLY in recipe.variants(unit.name) else None
+    watch = WatchPolicy(lab, label, tokenizer, best=best) if weights is None else None
     with meter.phase("reference"), precision_kept(model, settings.precision):  # trl precomputes while it is set up
         trainer = TokenisedDPOTrainer(
             model=model, args=_arguments(recipe, unit, str(checkpoints)), train_dataset=Dataset.from_list(rows),
@@ -103,8 +105,12 @@ def _train(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair], weights: Path
         )  # fmt: skip
     check_settings(trainer, settings.precision)
     trainer.remove_callback(PrinterCallback)  # record prints each step, once
+    resume = newest_checkpoint(checkpoints, run, label)
+    if best and resume and best.lost(int(resume.rpartition("-")[2]), recipe.watch.every):
+        shutil.rmtree(checkpoints)  # of another machine, say: only from the beginning can the best look be had
+        resume = newest_checkpoint(checkpoints, run, label)
     with meter.phase("train") as whole:
-        trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints, run, label))
+        trainer.train(resume_from_checkpoint=resume)
     if watch:
         watch.split(whole)
     if record.paused:
@@ -117,6 +123,13 @@ def _train(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair], weights: Path
     output = f"{recipe.output}-{label}"
     with meter.phase("save"):
         save_model(trained, tokenizer, output, "float32")
+        if best:
+            kept, file = best.best()
+            adopt(recipe.model, file, f"{output}{EARLY}")
+            run.metric(f"{label}{EARLY}.step", kept.step, unit="steps")
+            run.metric(
+                f"{label}{EARLY}.{recipe.watch.pass_split}", kept.score, unit="share", method="best of the looks"
+            )
     return output
 
 

@@ -12,9 +12,12 @@ from codelab.train.arms_recipe import ArmsRecipe, Unit, Watch
 from codelab.train.candidates import MutantSettings
 from codelab.train.pairs import PairSettings
 from codelab.train.sft import Adapter
-from codelab.train.trainers import Precision, Weights
+from codelab.train.trainers import Precision, Weights, needs_own_process
 
-__all__ = ["DpoRecipe", "Drawn", "Loss", "Objective", "Training", "Unit", "Watch"]
+EARLY = "-early"
+"""Ends the name of a model stopped at its best look."""
+
+__all__ = ["EARLY", "DpoRecipe", "Drawn", "Loss", "Objective", "Training", "Unit", "Watch"]
 
 Loss = Literal["sigmoid", "ipo", "hinge", "sft", "robust", "sigmoid_norm"]
 
@@ -93,6 +96,28 @@ class DpoRecipe(ArmsRecipe):
     )
     arms: dict[str, Objective] = Field(min_length=1)
     training: Training
+    early_stop: tuple[str, ...] = Field(
+        default=(),
+        description="arms of which the best look's model (highest pass@1 on watch.pass_split) is evaluated too",
+    )
+
+    @model_validator(mode="after")
+    def _stoppable(self) -> "DpoRecipe":
+        if not self.early_stop:
+            return self
+        if unknown := [name for name in self.early_stop if name not in self.arms]:
+            raise ValueError(f"early_stop: {unknown[0]!r} is no arm")
+        if taken := [name for name in self.early_stop if f"{name}{EARLY}" in self.arms]:
+            raise ValueError(f"early_stop: {taken[0]}{EARLY} is an arm already")
+        if not self.watch.pass_tasks or self.watch.pass_split == self.questions.split:
+            raise ValueError("early_stop: expected watch.pass_tasks, on another split than the evaluated one")
+        if self.training.adapter or needs_own_process(self.trainer):
+            raise ValueError("early_stop: expected trainer trl and no adapter")
+        return self
+
+    def variants(self, name: str) -> tuple[str, ...]:
+        """See :meth:`~codelab.train.arms_recipe.ArmsRecipe.variants`."""
+        return ("", EARLY) if name in self.early_stop else ("",)
 
     @property
     def trained_splits(self) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ trl's DPO logs neither. For completions y drawn from the policy at temperature 1
 l = log policy(y_t) - log reference(y_t) summed over tokens: ``kl_k1`` is the mean of l, ``kl_k3`` the mean of
 exp(-l) - 1 + l a token (Schulman 2020: unbiased too, never negative), ``kl`` the mean over sampled prefixes of the
 exact divergence of the next token's distribution, the least noisy of the three. All are nats a completion. The
-reference is loaded for each look and dropped again, so that training itself holds one model. Not covered: several
-devices. ``seconds`` beside them is what training took until the look, looks themselves left out.
+reference is loaded for each look and dropped again, so that training itself holds one model. Before the first step
+every arm is the start, so that one look serves all. ``seconds`` is what training took until the look, looks themselves
+left out; ``pass@1_low`` and ``pass@1_high`` bound the 95 % interval over tasks. Not covered: several devices.
 """
 
 import math
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from codelab.evaluate.report import score
 from codelab.models.generation import NeverStop, Sampling, encode
 from codelab.models.load import load_model
 from codelab.models.transformers_generation import TransformersGenerator
@@ -25,6 +27,7 @@ from codelab.sandbox import Sample
 from codelab.tasks import mbpp
 from codelab.tasks.mbpp import Task
 from codelab.train.arms import Lab
+from codelab.train.best import BestLook
 
 _ROWS = 8  # float32 logits of a pass: rows x tokens x vocabulary x 4 bytes
 
@@ -38,6 +41,7 @@ class WatchPolicy(TrainerCallback):
         tokenizer: the policy's.
         spent: seconds of training so far, where the trainer keeps its own account.
         over: whether training ends here, for trainers that do not end at the last of their steps.
+        best: takes the weights of the looks with the highest pass@1.
 
     Attributes:
         seconds: spent on looks so far.
@@ -53,12 +57,13 @@ class WatchPolicy(TrainerCallback):
         *,
         spent: Callable[[], float] | None = None,
         over: Callable[[], bool] | None = None,
+        best: BestLook | None = None,
     ) -> None:
         self.seconds, self.peak, self.training_peak = 0.0, 0, 0
         self._spent, self._over = spent or self._elapsed, over or (lambda: False)
         self._began, self._before = time.perf_counter(), 0.0
         self._recipe, self._run, self._judge, self._ask = lab.recipe, lab.run, lab.judge, lab.ask
-        self._arm, self._tokenizer = arm, tokenizer
+        self._arm, self._tokenizer, self._best = arm, tokenizer, best
         recipe, watch, everything = lab.recipe, lab.recipe.watch, list(lab.tasks.values())
         asked = mbpp.select(everything, recipe.questions.split, sanitized=recipe.questions.sanitized)
         # Without a stop rule: the divergence is of what the model writes, not of what is kept of it.
@@ -85,11 +90,17 @@ class WatchPolicy(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
-        """The start, where the divergence is zero."""
-        looks = [row for row in self._run.steps_so_far() if row.get("arm") == self._arm and "kl" in row]
+        """The start, where the divergence is zero: looked at once a run, since all arms begin there."""
+        seen = [row for row in self._run.steps_so_far() if "kl" in row]
+        looks = [row for row in seen if row.get("arm") == self._arm]
         self._began, self._before = time.perf_counter(), max((row.get("seconds", 0.0) for row in looks), default=0.0)
+        if self._best:
+            self._best.begin(state.global_step)
         if state.global_step == 0 and not looks:
-            self._look(0, more["model"])
+            if start := next((row for row in seen if row["step"] == 0), None):
+                self._run.step(**start | {"arm": self._arm, "seconds": round(self._spent(), 3)})
+            else:
+                self._look(0, more["model"])
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         """One look in so many steps."""
@@ -111,6 +122,8 @@ class WatchPolicy(TrainerCallback):
             row = self._divergence(generator, model)
             if self._tasks:
                 row |= self._passing(generator)
+            if self._best:
+                self._best.offer(step, model, row["pass@1"])
         model.train(training)
         self.peak = max(self.peak, _peak())
         self.seconds += time.perf_counter() - began
@@ -158,11 +171,20 @@ class WatchPolicy(TrainerCallback):
         ]
         verdicts = list(self._judge(samples))
         total = len(self._tasks) * recipe.watch.pass_samples  # a prompt that does not fit counts as not passed
+        passes = {(one.task_id, one.index) for one in verdicts if one.passed}
+        estimate = score(
+            [
+                {"task_id": task.task_id, "passed": (task.task_id, index) in passes}
+                for task in self._tasks
+                for index in range(recipe.watch.pass_samples)
+            ],
+            1,
+        )
         tokens = sum(one.tokens for completions in answers for one in completions)
         kinds = ("wrong_value", "exception", "missing_name", "syntax")
         shares = {f"share_{kind}": sum(one.failure == kind for one in verdicts) / total for kind in kinds}
-        passed = sum(one.passed for one in verdicts) / total
-        return {"pass@1": passed, **shares, "answer_tokens": tokens / total}
+        passed = {"pass@1": estimate.value, "pass@1_low": estimate.low, "pass@1_high": estimate.high}
+        return passed | shares | {"answer_tokens": tokens / total}
 
 
 def divergences(

@@ -60,7 +60,7 @@ def world(tmp_path: Path, tiny_tokenizer: Path) -> Path:
 
     config = GPT2Config(vocab_size=320, n_positions=512, n_embd=32, n_layer=2, n_head=2)
     save_model(GPT2LMHeadModel(config), AutoTokenizer.from_pretrained(tiny_tokenizer), tmp_path / "start")
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values(tmp_path)))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values(tmp_path, early_stop=["dpo"])))
     return tmp_path
 
 
@@ -112,10 +112,23 @@ def test_the_whole_recipe_killed_twice_and_continued(world: Path) -> None:
         assert float(mine[1]["rewards/margins"]) == pytest.approx(0, abs=1e-3)
         assert float([row for row in mine if row["loss"]][-1]["loss"]) < 0.6931
         assert {"logps/chosen", "logps/rejected", "rewards/accuracies", "kl_k1", "kl_k3", "pass@1"} <= mine[0].keys()
+        for look in looks:
+            assert float(look["pass@1_low"]) <= float(look["pass@1"]) < float(look["pass@1_high"])
+        kept = record.metrics[f"{arm}-early.step"].value
+        first_best = max(looks[1:], key=lambda row: float(row["pass@1"]))
+        assert kept == int(first_best["step"])
+        early = load_file(world / f"tuned-{arm}-early" / "model.safetensors")
+        finished = load_file(world / f"tuned-{arm}" / "model.safetensors")
+        assert torch.equal(early[name], finished[name]) == (kept == 6)
+        assert not torch.equal(early[name], before[name].float())
 
     samples = read_samples(folder)
     by_variant = {name: [one for one in samples if one["variant"] == name] for name in {s["variant"] for s in samples}}
-    assert by_variant.keys() == {"pairs", "start", "dpo-seed0", "dpo-seed1", "pair"}
+    trained = {"dpo-seed0", "dpo-seed0-early", "dpo-seed1", "dpo-seed1-early"}
+    assert by_variant.keys() == {"pairs", "start", "pair"} | trained
+    assert len(by_variant["dpo-seed1-early"]) == 4 * (1 + 3)
+    assert {row["model"] for row in record.tables["comparison"]} == {"dpo", "dpo-early"}
+    assert {row["model"] for row in record.tables["by_seed"]} == trained
     assert len(by_variant["start"]) == len(by_variant["dpo-seed1"]) == 4 * (1 + 3)
     trained_on = {one["task_id"] for name in ("pairs", "pair") for one in by_variant[name]}
     assert trained_on == {601, *range(603, 609)}
@@ -134,7 +147,7 @@ def test_the_whole_recipe_killed_twice_and_continued(world: Path) -> None:
         for name in ("load", "load_policy", "reference", "train", "watch", "evaluate")
         for k in (0, 1)
     } <= phases
-    assert {model.role for model in record.models} == {"start", "dpo-seed0", "dpo-seed1"}
+    assert {model.role for model in record.models} == {"start"} | trained
 
 
 @pytest.mark.parametrize(
@@ -147,6 +160,10 @@ def test_the_whole_recipe_killed_twice_and_continued(world: Path) -> None:
         ({"pairs": {"mix": {"mutant": 1}, "splits": ["train", "validation"]}}, "pass_split must not"),
         ({"pairs": {"mix": {"mutant": 1}, "splits": ["test"]}}, "train"),
         ({"k": [1, 9]}, "at least as many samples"),
+        ({"early_stop": ["ipo"]}, "is no arm"),
+        ({"early_stop": ["dpo"], "watch": {"every": 3}}, "expected watch.pass_tasks"),
+        ({"early_stop": ["dpo"], "watch": {"every": 3, "pass_tasks": 2, "pass_split": "test"}}, "another split"),
+        ({"early_stop": ["dpo"], "trainer": "unsloth"}, "expected trainer trl"),
     ],
 )
 def test_impossible_recipes_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
