@@ -63,6 +63,11 @@ def test_same_completions_as_transformers_stop_rule_included(folder):
     assert VllmGenerator(folder).generate(prompts, 2, Sampling(16), seed=0) == mine
 
 
+def test_a_fixed_cache_reaches_the_engine(folder):
+    assert VllmGenerator(folder).llm.options["kv_cache_memory_bytes"] is None
+    assert VllmGenerator(folder, cache_bytes=1_000_000).llm.options["kv_cache_memory_bytes"] == 1_000_000
+
+
 def test_each_sample_has_its_seed_and_its_rule(folder):
     engine = VllmGenerator(folder)
     engine.generate([replace(PROMPTS[1], stop=StopAt("###"))], 3, Sampling(4, 0.8, 0.9), seed=7)
