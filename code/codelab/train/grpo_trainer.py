@@ -1,13 +1,21 @@
 """trl's ``GRPOTrainer`` on prompts that are tokenised already, with true positions and tighter batches.
 
-What trl 1.14.2 does and this changes: prompts are padded on the left, and the log-probabilities of training are
-computed without position ids. A model with learned absolute positions (GPT-2) then sees each token at another place
-than when it wrote it; rotary positions are relative and do not mind. :func:`true_positions` gives every forward pass
-the positions that generation used. Each pass is also cut to its own longest prompt and completion, which changes no
-value but saves the padding of the whole batch. Not covered: the advantages and the loss, which are trl's.
+What trl 1.14.2 does and this changes:
+
+- Prompts are padded on the left, and the log-probabilities of training are computed without position ids. A model with
+  learned absolute positions (GPT-2) then sees each token at another place than when it wrote it; rotary positions are
+  relative and do not mind. :func:`true_positions` gives every forward pass the positions that generation used.
+- Every pass is as wide as the whole batch. Here it is cut to its own longest prompt and completion, and rows of like
+  length share a pass (:func:`by_length`): no value changes, but most of the padding is gone.
+- Entropy, divergence and clipped share are logged as means over passes of each pass's mean over tokens, which weighs a
+  token of a short completion more once lengths are sorted. Here they are means over all tokens of the step.
+
+Not covered: the advantages and the loss, which are trl's.
 """
 
-from collections.abc import Mapping, Sequence
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -18,6 +26,12 @@ from codelab.train.clock import Clock
 from codelab.train.watch import divergences
 
 _PASS = 8  # float32 logits of a pass: rows x tokens x vocabulary x 4 bytes, for two models
+_TRL = "trl.trainer.grpo_trainer"
+BY_ROW_OR_BATCH = frozenset({"grpo", "dr_grpo", "dapo"})
+"""Losses that do not depend on which rows share a pass: a mean over rows, over all places or all tokens of the batch.
+``bnpo`` divides by the tokens of the pass."""
+TOKEN_MEANS = ("entropy", "kl", "clip_ratio/region_mean")
+"""What trl logs of each pass as a mean over its tokens."""
 
 
 class TokenisedGRPOTrainer(GRPOTrainer):
@@ -37,7 +51,67 @@ class TokenisedGRPOTrainer(GRPOTrainer):
             return super()._generate_single_turn(*args, **more)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
-        return tight(super()._prepare_inputs(generation_batch))
+        # A batch of several optimizer steps would be given to them short rows first.
+        whole = self.args.steps_per_generation == self.args.gradient_accumulation_steps
+        with _sorted_rows() if whole and self.loss_type in BY_ROW_OR_BATCH else nullcontext():
+            return tight(super()._prepare_inputs(generation_batch))
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, batch_size: int | None = None,
+        **more: Any,
+    ) -> Any:  # fmt: skip
+        score = super()._get_per_token_logps_and_entropies
+        if torch.is_grad_enabled() or batch_size is None:
+            return score(model, input_ids, attention_mask, logits_to_keep, batch_size=batch_size, **more)
+        head = input_ids.shape[1] - logits_to_keep
+        found = torch.zeros(len(input_ids), logits_to_keep, dtype=torch.float32, device=input_ids.device)
+        lengths = attention_mask[:, head:].sum(dim=1)
+        for rows in lengths.argsort(stable=True).split(batch_size):
+            mask = attention_mask[rows]
+            first = int(mask[:, :head].any(dim=0).int().argmax())
+            width = max(1, int(lengths[rows].max()))
+            part = slice(first, head + width)
+            found[rows, :width] = score(model, input_ids[rows, part], mask[:, part], width, **more)[0].float()
+        return found, None, None
+
+    def _compute_loss(self, model: Any, inputs: Any) -> Any:
+        loss = super()._compute_loss(model, inputs)
+        logged = self._metrics["train"] if self.model.training else {}
+        # trl takes the mean over passes: with these weights, it is the mean over the tokens of all of them.
+        share = inputs["completion_mask"].sum() / inputs["num_items_in_batch"].clamp(min=1)
+        for name in TOKEN_MEANS:
+            if name in logged:
+                logged[name][-1] *= float(share) * self.args.steps_per_generation
+        return loss
+
+
+@contextmanager
+def _sorted_rows() -> Iterator[None]:
+    """While trl cuts a batch into passes: rows by length, where it would shuffle them."""
+    seam: Any = importlib.import_module(_TRL)
+    original, seam.shuffle_sequence_dict = seam.shuffle_sequence_dict, by_length
+    try:
+        yield
+    finally:
+        seam.shuffle_sequence_dict = original
+
+
+def by_length(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The rows of a batch in order of their completions' lengths, then of their prompts'.
+
+    Args:
+        inputs: ``completion_mask`` and ``prompt_mask`` of shape (rows, tokens); tensors and lists with as many rows are
+            put in order with them, whatever else is there stays.
+    """
+    answers, prompts = inputs["completion_mask"].sum(dim=1), inputs["prompt_mask"].sum(dim=1)
+    order = (answers * (1 + inputs["prompt_mask"].shape[1]) + prompts).argsort(stable=True)
+    kept = dict(inputs)
+    for name, value in inputs.items():
+        if isinstance(value, torch.Tensor) and value.dim() and len(value) == len(order):
+            kept[name] = value[order]
+        elif isinstance(value, list) and len(value) == len(order):
+            kept[name] = [value[i] for i in order.tolist()]
+    return kept
 
 
 def tight(inputs: dict[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
-from trl import GRPOConfig
+from trl import GRPOConfig, GRPOTrainer
 
 from codelab.train.arms_recipe import Unit
 from codelab.train.clock import Clock
 from codelab.train.grpo_loop import arguments
 from codelab.train.grpo_recipe import GrpoRecipe
-from codelab.train.grpo_trainer import Divergence, TokenisedGRPOTrainer, tight, true_positions
+from codelab.train.grpo_trainer import Divergence, TokenisedGRPOTrainer, by_length, tight, true_positions
 
 from ..models.tiny import model, tokenizer
 from .grpo_world import values
@@ -22,6 +22,7 @@ from .test_dpo_loss import log_prob
 PROMPTS = {"a": [5, 6, 7, 8, 9], "b": [20]}
 ROWS = [("a", [8, 9, 1]), ("b", [21, 22, 23, 24, 1]), ("b", [25, 1]), ("a", [30, 31, 32, 33])]
 """The last one has no end token: the length limit cut it."""
+TWO_PASSES = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
 
 
 def trainer(folder: Path, rewards: list[float | None], policy: Any = None, **changes: Any) -> TokenisedGRPOTrainer:
@@ -155,6 +156,96 @@ def test_a_tight_pass_keeps_every_token() -> None:
     assert cut["other"] == 3
     masked = part | {"completion_mask": torch.zeros(2, 5, dtype=torch.long)}
     assert tight(masked)["completion_ids"].shape == (2, 1)
+
+
+def permuted(inputs: dict[str, Any]) -> dict[str, Any]:
+    moved = {k: v[[3, 0, 2, 1]] for k, v in inputs.items() if isinstance(v, torch.Tensor) and v.dim()}
+    return inputs | moved
+
+
+def test_rows_lie_by_length_of_completion_then_of_prompt() -> None:
+    inputs = batch([0.0, 1.0, 2.0, 3.0]) | {"names": list("abcd"), "absent": None, "number": torch.tensor(7)}
+    got = by_length(inputs)
+    assert got["advantages"].tolist() == [2.0, 0.0, 3.0, 1.0]
+    assert got["names"] == ["c", "a", "d", "b"]
+    assert got["completion_ids"][0].tolist() == [25, 1, 0, 0, 0]
+    assert (got["absent"], int(got["number"])) == (None, 7)
+    equal = permuted(inputs) | {"completion_mask": torch.ones(4, 5).long()}  # prompts of 5, 5, 1 and 1 tokens
+    assert by_length(equal)["advantages"].tolist() == [2.0, 1.0, 3.0, 0.0]
+
+
+def test_scores_without_gradient_do_not_depend_on_who_shares_a_pass(tmp_path: Path) -> None:
+    policy, inputs = model("gpt2", seed=2), batch([0.0] * 4)
+    made = trainer(tmp_path, [], policy)
+    inputs["completion_mask"][2] = 0  # as trl masks a completion that was cut
+    ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1)
+    mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1)
+    keep, real = inputs["completion_ids"].shape[1], inputs["completion_mask"].bool()
+    seen: list[int] = []
+    with torch.no_grad():
+        wanted = GRPOTrainer._get_per_token_logps_and_entropies(made, policy, ids, mask, keep, batch_size=4)[0]
+        policy.register_forward_pre_hook(lambda _, args, more: seen.append(more["input_ids"].numel()), with_kwargs=True)
+        for size in (1, 2, 4):
+            got, _, _ = made._get_per_token_logps_and_entropies(policy, ids, mask, keep, batch_size=size)
+            assert got.shape == wanted.shape
+            assert torch.allclose(got[real], wanted[real], atol=1e-5)
+    assert sum(seen[:4]) == 2 + 8 + 9 + 6, "alone, a row is as wide as its own prompt and completion"
+
+
+@pytest.mark.parametrize("loss", ["grpo", "dr_grpo", "dapo", "bnpo"])
+def test_the_gradient_depends_on_who_shares_a_pass_for_bnpo_alone(loss: str, tmp_path: Path) -> None:
+    gradients, logged = [], []
+    for arrange in (dict, by_length, permuted):
+        policy = model("gpt2", seed=2)
+        made = trainer(tmp_path, [], policy, loss_type=loss, **TWO_PASSES)
+        made.model.train()
+        made.current_gradient_accumulation_steps, made.beta = 2, 0.5
+        inputs = batch([1.0, -0.5, 0.5, -1.0])
+        inputs["old_per_token_logps"] = torch.linspace(-8, -5, 20).reshape(4, 5)
+        inputs["ref_per_token_logps"] = torch.linspace(-5, -7, 20).reshape(4, 5)
+        for rows in (slice(0, 2), slice(2, 4)):
+            made._compute_loss(made.model, tight(rows_of(arrange(inputs), rows))).backward()
+        gradients.append(torch.cat([value.grad.flatten() for value in policy.parameters() if value.grad is not None]))
+        metrics = made._metrics["train"]
+        logged.append([statistics.mean(metrics[name]) for name in ("kl", "entropy", "clip_ratio/region_mean")])
+    assert float(gradients[0].norm()) > 0
+    same = [torch.allclose(one, gradients[0], rtol=1e-4, atol=1e-6) for one in gradients[1:]]
+    assert all(same) == (loss != "bnpo")
+    for one in logged[1:]:
+        assert one == pytest.approx(logged[0], rel=1e-4), "means over the step's tokens do not depend on its passes"
+
+
+def test_entropy_is_the_mean_over_the_tokens_of_all_passes(tmp_path: Path) -> None:
+    policy = model("gpt2", seed=2)
+    made = trainer(tmp_path, [], policy, **TWO_PASSES)
+    made.model.train()
+    made.current_gradient_accumulation_steps = 2
+    inputs = by_length(batch([0.0] * 4))
+    for rows in (slice(0, 2), slice(2, 4)):
+        made._compute_loss(made.model, tight(rows_of(inputs, rows)))
+    found = []
+    for key, tail in ROWS:
+        with torch.no_grad():
+            logits = policy(torch.tensor([[*PROMPTS[key], *tail]])).logits[0, len(PROMPTS[key]) - 1 : -1]
+        found += torch.distributions.Categorical(logits=logits).entropy().tolist()
+    assert statistics.mean(made._metrics["train"]["entropy"]) == pytest.approx(statistics.mean(found), rel=1e-4)
+
+
+@pytest.mark.parametrize(("loss", "steps", "ordered"), [("grpo", 1, True), ("bnpo", 1, False), ("grpo", 2, False)])
+def test_rows_are_sorted_only_where_that_changes_no_value(loss: str, steps: int, ordered: bool, tmp_path: Path) -> None:
+    lengths = [3, 8, 1, 5]
+    made = trainer(
+        tmp_path, [0.0] * 4, loss_type=loss, per_device_train_batch_size=2, steps_per_generation=2,
+        gradient_accumulation_steps=2 // steps,
+    )  # fmt: skip
+    made._generate_single_turn = lambda *_: ([[5] * n for n in lengths], None)
+    made.model.train()
+    torch.manual_seed(0)
+    passes: list[int] = []
+    for made._step in range(2):
+        passes += made._prepare_inputs([{"prompt": key} for key in "aabb"])["completion_mask"].sum(dim=1).tolist()
+    assert sorted(passes) == sorted(lengths)
+    assert (passes == sorted(lengths)) == ordered
 
 
 def test_the_divergence_is_a_mean_over_tokens(tmp_path: Path) -> None:
