@@ -1,11 +1,10 @@
 """Figures and rows for arms that trade one skill against another, and for memory that was predicted and measured.
 
-Read from records of kind ``adapt`` and ``memory``: their tables ``points``, ``arms``, ``probes`` and ``cells``. Not
-covered: intervals, which the experiment computes, and what the numbers say, which is the chapter's.
+Read from records of kind ``adapt`` and ``memory``: their tables ``points``, ``arms``, ``probes``, ``between`` and
+``cells``. Not covered: intervals, which the experiment computes, and what the numbers say, which is the chapter's.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,44 +178,54 @@ def changes(points: "pd.DataFrame", key: str = "pass@1_change") -> dict[str, dic
     return found
 
 
-def against_interpolation(points: "pd.DataFrame", ruler: str = "full") -> list[dict[str, Any]]:
-    """Forgetting of each arm beside the least that interpolating ``ruler`` with the start needs for the same gain.
-
-    Between two measured weights gain and forgetting are taken to be linear. Arms are paired with the interpolation of
-    the same seed; a seed whose gain no interpolation reaches is left out.
-
-    Args:
-        points: a record's table ``points``.
-        ruler: the arm whose interpolations were measured.
+def held(between: "pd.DataFrame", pair: str, quantity: str) -> dict[str, Any] | None:
+    """One comparison of a record's table ``between``, or None where nothing could be compared.
 
     Returns:
-        By arm, the ruler left out: ``arm``, ``family``, ``gain``, ``old_rise``, ``seeds`` compared, ``ruler``
-        (forgetting of the interpolation), ``difference`` (own minus ruler's, mean over seeds), ``spread`` (most minus
-        least) and ``verdict``: ``less`` or ``more`` where the difference exceeds the spread of at least two seeds and
-        has one sign, ``same`` where not, None where fewer than two seeds could be compared.
+        The table's row and ``sign``: 1 or -1 where the interval and the differences of at least two seeds all lie on
+        that side of zero, else 0.
     """
-    frame = points[points["arm"] != "start"].dropna(subset=["gain", "old_rise"])
-    paths = {seed: _path(those) for seed, those in frame[frame["arm"] == ruler].groupby("seed")}
+    found = between[(between["pair"] == pair) & (between["quantity"] == quantity)] if len(between) else between
+    if not len(found):
+        return None
+    row = {str(key): value for key, value in found.iloc[0].items()}
+    several = row["seeds"] > 1
+    ends = [float(row[key]) for key in ("low", "high", "seeds_least", "seeds_most")] if several else [0.0]
+    return row | {"sign": int(min(ends) > 0) - int(max(ends) < 0)}
+
+
+def between_rows(
+    between: "pd.DataFrame", names: Mapping[str, str], quantities: Mapping[str, tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """A row a pair and quantity as text: the difference, its interval over rows or tasks, and its range over seeds.
+
+    Args:
+        between: a record's table ``between``.
+        names: pairs to show, in order, with what the chapter calls them.
+        quantities: quantities to show, in order, each with what the chapter calls it, unit included, and its format.
+
+    Returns:
+        ``name``, ``quantity``, ``difference``, ``interval``, ``seeds`` (None for one seed), ``verdict`` (the record's,
+        from the interval alone) and ``sign`` (see :func:`held`); what the record lacks is left out.
+    """
     rows = []
-    trained = frame[(frame["weight"] == 1) & (frame["arm"] != ruler)]
-    for arm, those in trained.groupby("arm", sort=False):
-        pairs = []
-        for seed, gain, rise in those[["seed", "gain", "old_rise"]].itertuples(index=False):
-            least = _least(paths[seed], float(gain)) if seed in paths else None
-            if least is not None:
-                pairs.append((float(rise), least))
-        apart = [own - least for own, least in pairs]
-        row: dict[str, Any] = {"arm": arm, "family": those["family"].iloc[0], "seeds": len(pairs)}
-        row |= {key: float(those[key].mean()) for key in ("gain", "old_rise")}
-        row |= {"ruler": float(np.mean([least for _, least in pairs])) if pairs else None,
-                "difference": float(np.mean(apart)) if pairs else None,
-                "spread": max(apart) - min(apart) if len(pairs) > 1 else None, "verdict": None}  # fmt: skip
-        if len(pairs) > 1:
-            clear = min(map(abs, apart)) > 0 and len({one > 0 for one in apart}) == 1
-            clear = clear and abs(row["difference"]) > row["spread"]
-            row["verdict"] = ("more" if row["difference"] > 0 else "less") if clear else "same"
-        rows.append(row)
+    for pair, name in names.items():
+        for quantity, (label, fmt) in quantities.items():
+            row = held(between, pair, quantity)
+            if row is None:
+                continue
+            rows.append({
+                "name": name, "quantity": label, "difference": _number(row, "difference", fmt),
+                "interval": _range(row, ("low", "high"), fmt),
+                "seeds": _range(row, ("seeds_least", "seeds_most"), fmt) if row["seeds"] > 1 else None,
+                "verdict": row["verdict"], "sign": row["sign"],
+            })  # fmt: skip
     return rows
+
+
+def apart(row: Mapping[str, Any], fmt: str) -> str:
+    """A comparison in short: ``+0.012 (+0.008 to +0.016)``, without its unit."""
+    return f"{_number(row, 'difference', fmt)} ({_range(row, ('low', 'high'), fmt)})"
 
 
 def memory_cells(cells: "pd.DataFrame", models: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -253,18 +262,12 @@ def probe_rows(probes: "pd.DataFrame", weight: float = 1.0) -> list[dict[str, An
     return [{str(key): value for key, value in row.items()} for row in groups.to_dict("records")]
 
 
-def _path(points: "pd.DataFrame") -> np.ndarray[Any, Any]:
-    """Gain and forgetting along one seed's interpolations, the start first, shape (places, 2)."""
-    measured = points.sort_values("weight")[["gain", "old_rise"]].to_numpy(dtype=float)
-    knots = np.vstack([[0.0, 0.0], measured])
-    share = np.linspace(0, 1, 201)[:, None]
-    return np.vstack([(1 - share) * one + share * other for one, other in pairwise(knots)])
+def _number(row: Mapping[str, Any], key: str, fmt: str) -> str:
+    return show(float(row[key]), fmt, str(row["unit"])).partition(NBSP)[0]
 
 
-def _least(path: np.ndarray[Any, Any], gain: float) -> float | None:
-    """Least forgetting on a path among the places with at least this gain."""
-    enough = path[path[:, 0] >= gain]
-    return float(enough[:, 1].min()) if len(enough) else None
+def _range(row: Mapping[str, Any], ends: tuple[str, str], fmt: str) -> str:
+    return " to ".join(_number(row, end, fmt) for end in ends)
 
 
 def _figure(axes: "Axes") -> "Figure":

@@ -122,27 +122,47 @@ def test_a_change_has_a_sign_only_where_every_seed_says_so() -> None:
     assert planes.changes(frame.drop(columns="old_rise"), "old_rise") == {}
 
 
-def test_arms_are_held_against_interpolation_at_their_own_gain() -> None:
-    path = [_point("full", (seed, weight), gain, rise) for seed in (0, 1)
-            for weight, gain, rise in ((0.5, 0.8, 0.1), (1.0, 1.0, 0.3))]  # fmt: skip
-    arms = [_point("good", (0, 1.0), 0.9, 0.10), _point("good", (1, 1.0), 0.9, 0.11),
-            _point("bad", (0, 1.0), 0.4, 0.15), _point("bad", (1, 1.0), 0.4, 0.16),
-            _point("unsure", (0, 1.0), 0.4, 0.01), _point("unsure", (1, 1.0), 0.4, 0.12),
-            _point("beyond", (0, 1.0), 1.2, 0.30), _point("beyond", (1, 1.0), 0.9, 0.30)]  # fmt: skip
-    rows = {row["arm"]: row for row in planes.against_interpolation(pd.DataFrame(path + arms))}
-    assert "full" not in rows
-    # Half of the way from (0.8, 0.1) to (1.0, 0.3), and half of that from the start to (0.8, 0.1).
-    assert rows["good"]["ruler"] == pytest.approx(0.2, abs=2e-3)
-    assert rows["bad"]["ruler"] == pytest.approx(0.05, abs=1e-3)
-    verdicts = {arm: row["verdict"] for arm, row in rows.items()}
-    assert verdicts == {"good": "less", "bad": "more", "unsure": "same", "beyond": None}
-    assert rows["beyond"]["seeds"] == 1
+def _between(
+    pair: str, quantity: str, ends: tuple[float, float], seeds: tuple[float, ...], unit: str
+) -> dict[str, Any]:
+    low, high = ends
+    return {"pair": pair, "quantity": quantity, "unit": unit, "difference": (low + high) / 2, "low": low, "high": high,
+            "seeds": len(seeds) or 1, "seeds_least": min(seeds, default=None), "seeds_most": max(seeds, default=None),
+            "verdict": "v"}  # fmt: skip
 
 
-def test_interpolation_is_taken_at_its_best_where_less_weight_gains_more() -> None:
-    path = [_point("full", (0, weight), gain, rise) for weight, gain, rise in ((0.5, 1.2, 0.1), (1.0, 1.0, 0.4))]
-    row = planes.against_interpolation(pd.DataFrame([*path, _point("other", (0, 1.0), 1.0, 0.2)]))[0]
-    assert row["ruler"] == pytest.approx(0.1 / 1.2, abs=1e-3)
+BETWEEN = pd.DataFrame([
+    _between("b", "old_bits", (-0.04, -0.02), (-0.05, -0.01), "bits/byte"),
+    _between("b", "pass@1", (0.01, 0.03), (-0.01, 0.05), "share"),
+    _between("a", "old_bits", (0.1, 0.3), (), "bits/byte"),
+    _between("a", "text_bits", (0.1, 0.3), (0.1, 0.3), "bits/byte"),
+    _between("c", "text_bits", (-0.1, 0.3), (0.1, 0.3), "bits/byte"),
+])  # fmt: skip
+
+
+def test_pairs_of_arms_become_rows_in_the_chapters_order_and_words() -> None:
+    quantities = {"pass@1": ("Tasks (points)", "+.1f points"), "old_bits": ("General (bits/byte)", "+.2f")}
+    rows = planes.between_rows(BETWEEN, {"a": "One", "b": "Two", "absent": "not run"}, quantities)
+    assert rows == [
+        {"name": "One", "quantity": "General (bits/byte)", "difference": "+0.20", "interval": "+0.10 to +0.30",
+         "seeds": None, "verdict": "v", "sign": 0},
+        {"name": "Two", "quantity": "Tasks (points)", "difference": "+2.0", "interval": "+1.0 to +3.0",
+         "seeds": "−1.0 to +5.0", "verdict": "v", "sign": 0},
+        {"name": "Two", "quantity": "General (bits/byte)", "difference": "−0.03", "interval": "−0.04 to −0.02",
+         "seeds": "−0.05 to −0.01", "verdict": "v", "sign": -1},
+    ]  # fmt: skip
+
+
+def test_a_comparison_has_a_sign_only_where_rows_and_both_seeds_agree() -> None:
+    def sign(pair: str, quantity: str) -> int:
+        row = planes.held(BETWEEN, pair, quantity)
+        assert row is not None
+        return int(row["sign"])
+
+    assert [sign("a", "text_bits"), sign("b", "old_bits")] == [1, -1]
+    assert [sign("c", "text_bits"), sign("b", "pass@1"), sign("a", "old_bits")] == [0, 0, 0]
+    assert planes.held(BETWEEN, "a", "pass@1") is None
+    assert planes.held(pd.DataFrame(), "a", "pass@1") is None
 
 
 def test_memory_cells_are_named_and_those_that_did_not_fit_stay() -> None:

@@ -50,6 +50,20 @@ REMEDIES = {
     "kl-05": "KL, weight 0.5",
     "kl-20": "KL, weight 2",
 }
+CONTINUED_PAIRS = {
+    "cpt-over-cpt-flat": "re-warmed, over flat",
+    "cpt-replay-05-over-cpt": "5 % replay, over none",
+    "cpt-replay-25-over-cpt": "25 % replay, over none",
+    "cpt-sft-over-sft": "text then pairs, over pairs",
+    "cpt-replay-sft-over-sft": "text and replay then pairs, over pairs",
+}
+TUNED_PAIRS = {
+    "lora-4-over-full": "LoRA 4, over full",
+    "lora-16-over-full": "LoRA 16, over full",
+    "lora-64-over-full": "LoRA 64, over full",
+    "qlora-16-over-lora-16": "QLoRA 16, over LoRA 16",
+}
+RULED = "{}-over-interpolation"
 VERDICTS = {"less": "less", "more": "more", "same": "no difference", None: "not comparable"}
 
 
@@ -60,25 +74,53 @@ def rows(run: Facts, names: Mapping[str, str], formats: Mapping[str, str]) -> li
 
 
 def remedies(run: Facts) -> list[dict[str, Any]]:
-    """A row an arm of question 6: gain, forgetting, that of interpolation at the same gain, and which is less."""
-    held = {row["arm"]: row for row in planes.against_interpolation(run.frame("points"))}
+    """A row an arm of question 6: gain, forgetting, and how far from interpolation's at the same gain.
+
+    ``beside`` is the arm's forgetting minus interpolation's with its interval over rows; ``verdict`` says less or more
+    where that interval and both seeds lie on one side of zero.
+    """
     found = rows(run, REMEDIES, {"gain": ".2f", "old_rise": ".3f", "pass@1": ".1f %"})
     arms = [arm for arm in REMEDIES if arm in set(run.frame("arms")["arm"])]
     table: list[dict[str, Any]] = []
     for arm, row in zip(arms, found, strict=True):
-        other = held.get(arm)
-        table.append(dict(row) | {"ruler": other["ruler"] if other else None,
-                                  "verdict": VERDICTS[other["verdict"]] if other else "–"})  # fmt: skip
+        other = against(run, RULED.format(arm), "old_bits")
+        table.append(dict(row) | {"beside": planes.apart(other, "+.3f") if other else None,
+                                  "verdict": "–" if arm == "full" else VERDICTS[_ruling(other)]})  # fmt: skip
     return table
 
 
 def by_verdict(run: Facts, verdict: str | None) -> Markdown:
     """The families with one verdict and at how many of their settings, as prose; ``none`` where there is none."""
-    held = planes.against_interpolation(run.frame("points"))
-    settings = Counter(row["family"] for row in held)
-    found = Counter(row["family"] for row in held if row["verdict"] == verdict)
+    families = {arm: family for arm, family in run.frame("arms")[["arm", "family"]].itertuples(index=False)
+                if arm in REMEDIES and arm != "full"}  # fmt: skip
+    ruled = {arm: _ruling(against(run, RULED.format(arm), "old_bits")) for arm in families}
+    settings = Counter(families.values())
+    found = Counter(families[arm] for arm, ruling in ruled.items() if ruling == verdict)
     named = [f"{family} ({count} of {settings[family]} settings)" for family, count in found.items()]
     return Markdown(", ".join(named) or "none")
+
+
+def against(run: Facts, pair: str, quantity: str) -> dict[str, Any] | None:
+    """One comparison of two arms; see :func:`codelab.book.planes.held`."""
+    return planes.held(run.frame("between"), pair, quantity)
+
+
+def apart(run: Facts, pair: str, quantity: str, fmt: str = "+.3f") -> Markdown:
+    """Second minus first of a pair with its 95 % interval: ``+0.012 (+0.008 to +0.016)``.
+
+    Raises:
+        KeyError: the record does not compare them.
+    """
+    row = against(run, pair, quantity)
+    if row is None:
+        raise KeyError(f"{pair}: {quantity} is not compared")
+    return Markdown(planes.apart(row, fmt))
+
+
+def _ruling(row: Mapping[str, Any] | None) -> str | None:
+    if row is None or row["seeds"] < 2:
+        return None
+    return {1: "more", -1: "less", 0: "same"}[row["sign"]]
 
 
 def form_and_content(run: Facts, arm: str) -> dict[str, float]:

@@ -34,18 +34,24 @@ def _arm(arm: str, rise: float) -> dict[str, Any]:
     return {"arm": arm, "family": arm, "seeds": 2, **values, **ends}
 
 
-POINTS = [
-    *(_point("full", seed, 1.0, 1.0, 0.3) for seed in (0, 1)),
-    *(_point("replay-05", seed, 1.0, 0.9, 0.1 + seed / 100) for seed in (0, 1)),
-    *(_point("kl-05", seed, 1.0, 0.5, 0.2 + seed / 100) for seed in (0, 1)),
-]
+POINTS = [_point("full", seed, 1.0, 1.0, 0.3) for seed in (0, 1)]
 PROBES = [
     {"arm": "full", "weight": 1.0, "kind": "capital", "form": form, "change": value}
     for form, value in (("plain", -0.2), ("shots", -0.1), ("plain", -0.4), ("shots", 0.1))
 ]
-RUN: Any = Record(
-    points=POINTS, probes=PROBES, arms=[_arm("start", 0), _arm("full", 0.3), _arm("replay-05", 0.1), _arm("kl-05", 0.2)]
-)
+
+
+def _ruled(arm: str, difference: float, seeds: int = 2) -> dict[str, Any]:
+    spread = {"low": difference - 0.01, "high": difference + 0.01}
+    return {"pair": f"{arm}-over-interpolation", "quantity": "old_bits", "unit": "bits/byte", "difference": difference,
+            "seeds": seeds, **spread, "seeds_least": spread["low"], "seeds_most": spread["high"]}  # fmt: skip
+
+
+ARMS = [_arm("start", 0), *(_arm(arm, 0.2) for arm in ("full", "replay-01", "replay-05", "kl-05", "kl-20", "lora-4"))]
+for row in ARMS:
+    row["family"] = row["arm"].partition("-")[0]
+BETWEEN = [_ruled("replay-01", 0.1), _ruled("replay-05", -0.2), _ruled("kl-05", 0.2), _ruled("kl-20", 0.2, seeds=1)]
+RUN: Any = Record(points=POINTS, probes=PROBES, arms=ARMS, between=BETWEEN)
 
 
 @pytest.mark.parametrize(
@@ -58,20 +64,40 @@ def test_every_arm_of_the_recipe_has_a_name(recipe: str, names: dict[str, str]) 
     assert len(set(names.values())) == len(names)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "names"),
+    [
+        ("q1-adapt", adapted.CONTINUED_PAIRS),
+        ("q2-quality", adapted.TUNED_PAIRS),
+        ("q6-forgetting", [adapted.RULED.format(arm) for arm in adapted.REMEDIES if arm != "full"]),
+    ],
+)
+def test_the_recipe_compares_what_the_chapter_shows(recipe: str, names: Any) -> None:
+    assert {*names} <= {*yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())["pairs"]}
+
+
 def test_remedies_stand_beside_interpolation_with_a_verdict() -> None:
     found = {row["name"]: row for row in adapted.remedies(RUN)}
-    assert [found[name]["verdict"] for name in ("no remedy", "replay, 5 %", "KL, weight 0.5")] == ["–", "less", "more"]
-    assert found["replay, 5 %"]["ruler"] == pytest.approx(0.27, abs=2e-3)
-    assert found["no remedy"]["ruler"] is None
+    names = ("no remedy", "replay, 5 %", "KL, weight 0.5", "KL, weight 2", "LoRA, rank 4")
+    verdicts = [found[name]["verdict"] for name in names]
+    assert verdicts == ["–", "less", "more", "not comparable", "not comparable"]
+    assert found["replay, 5 %"]["beside"] == "−0.200 (−0.210 to −0.190)"
+    assert (found["no remedy"]["beside"], found["LoRA, rank 4"]["beside"]) == (None, None)
     assert (found["replay, 5 %"]["gain"], found["replay, 5 %"]["pass@1"]) == ("0.90 ± 0.00", "10.0 ± 0.0")
 
 
 def test_families_are_listed_by_verdict() -> None:
-    more = [_point("replay-01", seed, 1.0, 0.9, 0.3 + seed / 100) | {"family": "replay-05"} for seed in (0, 1)]
-    run: Any = Record(points=POINTS + more)
-    listed = {verdict: adapted.by_verdict(run, verdict) for verdict in ("less", "more", "same")}
-    assert listed == {"less": "replay-05 (1 of 2 settings)", "same": "none",
-                      "more": "kl-05 (1 of 1 settings), replay-05 (1 of 2 settings)"}  # fmt: skip
+    listed = {verdict: adapted.by_verdict(RUN, verdict) for verdict in ("less", "more", "same", None)}
+    assert listed == {
+        "less": "replay (1 of 2 settings)", "same": "none", "more": "replay (1 of 2 settings), kl (1 of 2 settings)",
+        None: "kl (1 of 2 settings), lora (1 of 1 settings)",
+    }  # fmt: skip
+
+
+def test_a_comparison_is_shown_with_its_interval() -> None:
+    assert adapted.apart(RUN, "kl-05-over-interpolation", "old_bits", "+.2f") == "+0.20 (+0.19 to +0.21)"
+    with pytest.raises(KeyError, match="not compared"):
+        adapted.apart(RUN, "kl-05-over-interpolation", "pass@1")
 
 
 def test_form_is_told_from_content() -> None:
