@@ -9,17 +9,21 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from transformers import get_scheduler
 
 from codelab.book.facts import Facts
 from codelab.book.worked import ch10, ch10_costs
 from codelab.cli.registry import load
 from codelab.records import find_records, read_samples, read_steps, verify_files
 from codelab.tasks import mbpp
+from codelab.train.grpo_loop import arguments
 from codelab.train.grpo_recipe import GrpoRecipe
 from codelab.train.rewards import RUNGS
 from codelab.train.sft import MIXED_UP
 
+from ..models.tiny import model
 from .grpo_world import CODE, child, make, values
+from .test_grpo_trainer import trainer
 
 TIMES = {"seconds", "step_seconds", "sampling_seconds", "judging_seconds", "training_seconds"}
 RECIPES = sorted((CODE.parent / "recipes").glob("q10-*.yaml"))
@@ -68,6 +72,7 @@ def test_the_whole_recipe_killed_and_continued_is_the_unbroken_one(tmp_path: Pat
         assert parts == pytest.approx(float(row["step_seconds"]), abs=1e-3)
         assert float(row["kl_token"]) >= 0
         assert 0 <= float(row["flat_groups"]) <= 1
+        assert float(row["rate"]) == 0.001, "without warm-up the first step counts in full"
     assert any(float(row["flat_groups"]) < 1 and float(row["grad_norm"]) > 0 for row in first)
     assert float(first[0]["kl_token_exact"]) == pytest.approx(0, abs=1e-6)
     assert float(first[0]["kl_loss"]) == pytest.approx(0, abs=1e-5), "the reference is the start, at true positions"
@@ -157,3 +162,39 @@ def test_every_recipe_of_question_10_is_valid(path: Path) -> None:
     recipe = load(path).recipe
     assert isinstance(recipe, GrpoRecipe)
     assert recipe.question == 10
+    if recipe.hardware.device == "gpu":
+        assert recipe.judging.workers == 16, "shares of the judge compare only at equal numbers of cores"
+
+
+@pytest.mark.parametrize(
+    ("name", "shares"),
+    [("q10-ablations-gpt2", [1, 1, 1]), ("q10-grpo-gpt2", [0, 0.5, 1]), ("q10-grpo-smollm2", [0, 0.5, 1])],
+)
+def test_the_rate_of_a_recipe_s_first_steps(name: str, shares: list[float], tmp_path: Path) -> None:
+    recipe = load(CODE.parent / f"recipes/{name}.yaml").recipe
+    assert isinstance(recipe, GrpoRecipe)
+    given = arguments(recipe, recipe.units()[0], str(tmp_path))
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], given.learning_rate)
+    schedule = get_scheduler(given.lr_scheduler_type, optimizer, given.get_warmup_steps(given.max_steps))
+    rates = []
+    for _ in shares:
+        rates += schedule.get_last_lr()
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([share * next(iter(recipe.arms.values())).rate for share in shares])
+
+
+@pytest.mark.parametrize(("warmup", "first"), [(0, 1e-3), (2, 0.0)])
+def test_without_warm_up_the_first_step_moves_weights_by_the_full_rate(
+    warmup: int, first: float, tmp_path: Path
+) -> None:
+    policy = model("gpt2", seed=2)
+    before = [value.detach().clone() for value in policy.parameters()]
+    made = trainer(
+        tmp_path, [1.0, 0.0, 0.25, 0.75], policy, learning_rate=1e-3, lr_scheduler_type="constant_with_warmup",
+        warmup_steps=warmup, logging_steps=1, disable_tqdm=True, save_strategy="no",
+    )  # fmt: skip
+    made.train()
+    moved = max(float((now - then).abs().max()) for now, then in zip(policy.parameters(), before, strict=True))
+    assert moved == pytest.approx(first, rel=1e-2)
+    assert made.state.log_history[0]["learning_rate"] == pytest.approx(first)
