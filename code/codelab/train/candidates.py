@@ -46,6 +46,23 @@ def own(rows: Iterable[Mapping[str, Any]], tasks: Mapping[int, Task], ask: Asker
     return found
 
 
+def solved(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """How often a model's samples pass, by source of the task: what it was trained on, it may recite."""
+    by_task: dict[str, dict[int, list[bool]]] = {}
+    for row in rows:
+        by_task.setdefault(row["split"], {}).setdefault(row["task_id"], []).append(bool(row["passed"]))
+    return [
+        {
+            "source": source,
+            "tasks": len(tasks),
+            "samples": sum(map(len, tasks.values())),
+            "pass@1": sum(sum(passed) / len(passed) for passed in tasks.values()) / len(tasks),
+            "solved": sum(any(passed) for passed in tasks.values()),
+        }
+        for source, tasks in by_task.items()
+    ]
+
+
 def variants(task: Task, settings: MutantSettings, seed: int) -> list[tuple[Source, str]]:
     """The reference as its tree prints it, and mutants, printed alike, that parse and differ from it."""
     made: list[tuple[Source, str]] = [("reference", printed(task.code))]

@@ -8,22 +8,25 @@ covered: several devices, and pairs drawn anew from the policy while it trains.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from codelab.evaluate import engines
-from codelab.evaluate.collect import Chunk
+from codelab.evaluate.collect import Chunk, Judge
 from codelab.evaluate.engines import Asker
 from codelab.evaluate.experiment import sandbox
 from codelab.evaluate.report import setting_name
 from codelab.measure import Meter
 from codelab.models.generation import Sampling
-from codelab.records import Run
+from codelab.records import DataFacts, Run
 from codelab.tasks import mbpp
+from codelab.tasks.enlarged import FIRST, SPLIT
 from codelab.tasks.mbpp import Task
 from codelab.train import candidates as made
 from codelab.train import own_process
-from codelab.train.arms import START, Arms, Lab, open_engine, tokenizer_of
+from codelab.train.arms import START, Arms, Lab, open_engine, require_weights, tokenizer_of
 from codelab.train.arms_recipe import Unit
 from codelab.train.counterparts import against
+from codelab.train.derived import check_apart, derive, named, source_of
 from codelab.train.dpo_recipe import DpoRecipe
 from codelab.train.dpo_report import compare, conditions
 from codelab.train.kept_pairs import kept_pairs
@@ -44,15 +47,19 @@ def run(recipe: DpoRecipe, run: Run) -> None:
     """
     require(recipe.trainer)
     engines.require(recipe.backend)
+    require_weights("model", recipe.model)
     everything = mbpp.load(recipe.questions.source)
     run.data(mbpp.facts(recipe.questions.source))
     asked = engines.questions_asked(recipe.questions)
     meter = Meter()
     with sandbox(recipe.judging, everything, meter) as pool:
         ask = Asker(recipe.questions.prompt, everything)
-        lab = Lab(recipe, run, {task.task_id: task for task in everything}, ask, pool.judge)
+        beyond = beyond_mbpp(recipe, run, everything, pool.judge)
+        lab = Lab(recipe, run, {task.task_id: task for task in [*everything, *beyond]}, ask, pool.judge)
         experiment = _Experiment(lab, asked)
-        pairs = experiment.start(trained_on(recipe, everything))
+        tasks = trained_on(recipe, everything, beyond)
+        check_apart(tasks, everything)
+        pairs = experiment.start(tasks)
         for phase in meter.phases:  # only now: a model that cannot be loaded must leave no run behind
             run.phase(phase)
         answers = experiment.compete(lambda unit: experiment.train(unit, pairs))
@@ -69,20 +76,32 @@ def run(recipe: DpoRecipe, run: Run) -> None:
         )  # fmt: skip
 
 
-def trained_on(recipe: DpoRecipe, everything: Sequence[Task]) -> list[Task]:
+def beyond_mbpp(recipe: DpoRecipe, run: Run, everything: Sequence[Task], judge: Judge) -> list[Task]:
+    """Tasks of the corpus that pairs are made of too; where an earlier record has made them, all candidates."""
+    if not recipe.pairs.enlarged:
+        return []
+    path = Path(recipe.pairs.enlarged)
+    if recipe.pairs_from:
+        return named(path, recipe.pairs.least_tests, everything)
+    return derive(path, recipe.pairs.least_tests, run, everything, judge, keep=run.work / "enlarged.json")
+
+
+def trained_on(recipe: DpoRecipe, everything: Sequence[Task], beyond: Sequence[Task] = ()) -> list[Task]:
     """The tasks that pairs are made of."""
-    return [task for split in recipe.pairs.splits for task in usable(everything, (split,))[: recipe.drawn.limit]]
+    limit = recipe.drawn.limit
+    found = [task for split in recipe.pairs.splits for task in usable(everything, (split,))[:limit]]
+    return [*found, *beyond[:limit]]
 
 
 def drawn_chunks(recipe: DpoRecipe, tasks: Sequence[Task]) -> list[Chunk]:
-    """What is asked of the start for pairs, split by split."""
+    """What is asked of the start for pairs, source by source."""
     sampling = Sampling(recipe.max_new_tokens, recipe.drawn.temperature, recipe.drawn.top_p)
     chunks: list[Chunk] = []
-    for split in recipe.pairs.splits:
-        part = tuple(task for task in tasks if task.split == split)
+    name = setting_name(recipe.drawn.temperature)
+    for source in (*recipe.pairs.splits, SPLIT):
+        part = tuple(task for task in tasks if source_of(task) == source)
         if part:
-            name = setting_name(recipe.drawn.temperature)
-            whole = Chunk(split, name, recipe.seeds[0], sampling, recipe.drawn.samples, part)
+            whole = Chunk(source, name, recipe.seeds[0], sampling, recipe.drawn.samples_of(source), part)
             chunks += whole.cut(recipe.chunk_tasks)
     return chunks
 
@@ -103,8 +122,13 @@ class _Experiment(Arms[DpoRecipe]):
             return len(tokenizer(program, add_special_tokens=False)["input_ids"])
 
         if recipe.pairs_from:
-            pairs, facts = kept_pairs(recipe, run.work, length, mbpp.facts(recipe.questions.source))
-            run.data(facts)
+            data = [mbpp.facts(recipe.questions.source)]
+            if recipe.pairs.enlarged:
+                added = sum(source_of(task) == SPLIT for task in tasks)
+                data.append(DataFacts.of_file("instructions", Path(recipe.pairs.enlarged), added))
+            pairs, facts = kept_pairs(recipe, run.work, length, data)
+            for one in [*data, facts]:
+                run.data(one)
         with open_engine(self.lab, START, recipe.model) as engine:
             if not recipe.pairs_from:
                 self.collect(engine, "sample", self.drawn, drawn_chunks(recipe, tasks))
@@ -116,6 +140,9 @@ class _Experiment(Arms[DpoRecipe]):
         run.table("pairs", rows)
         run.metric("pairs", len(pairs), unit="pairs")
         run.metric("pairs.tasks", rows[-1]["tasks"], n=len(tasks), unit="tasks")
+        more = [pair.chosen.task_id for pair in pairs if pair.chosen.task_id >= FIRST]
+        run.metric("pairs.enlarged", len(more), unit="pairs")
+        run.metric("pairs.enlarged.tasks", len(set(more)), unit="tasks")
         run.metric("pairs.length_difference", rows[-1]["difference"], n=len(pairs), unit="tokens")
         run.metric("pairs.rejected_longer", rows[-1]["rejected_longer"], n=len(pairs), unit="share")
         return pairs
@@ -124,11 +151,14 @@ class _Experiment(Arms[DpoRecipe]):
         recipe, run = self.lab.recipe, self.lab.run
         self.drawn.phases()
         by_id = {task.task_id: task for task in tasks}
-        found = made.own(self.drawn.samples_so_far(), by_id, self.lab.ask)
+        rows = self.drawn.samples_so_far()
+        run.table("drawn", made.solved(rows))
+        found = made.own(rows, by_id, self.lab.ask)
         with Meter(run, "mutants").phase("execute"):
             found += made.judged(tasks, recipe.mutants, recipe.seeds[0], self.lab.judge, run.work / "references.json")
         run.table("candidates", made.summary(found))
-        return make_pairs(found, recipe.pairs, length, recipe.seeds[0])
+        beyond = [task.task_id for task in tasks if source_of(task) == SPLIT]
+        return make_pairs(found, recipe.pairs, length, recipe.seeds[0], beyond)
 
     def train(self, unit: Unit, pairs: Sequence[Pair]) -> str:
         """The folder of a trained model; trained now unless this run has done so already."""

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from codelab.records import Strict
+from codelab.tasks.enlarged import SPLIT
 from codelab.train.arms_recipe import ArmsRecipe, Unit, Watch
 from codelab.train.candidates import MutantSettings
 from codelab.train.pairs import PairSettings
@@ -41,9 +42,16 @@ class Drawn(Strict):
     """How the starting model is sampled for pairs."""
 
     samples: int = Field(ge=1, description="completions a task")
+    enlarged_samples: int | None = Field(
+        default=None, ge=1, description="completions a task of pairs.enlarged; None: as many as for MBPP's"
+    )
     temperature: float = Field(gt=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     limit: int | None = Field(default=None, ge=1, description="only the first tasks of each split, for a smoke run")
+
+    def samples_of(self, source: str) -> int:
+        """Completions a task of a source: a split of MBPP, or ``enlarged``."""
+        return self.enlarged_samples or self.samples if source == SPLIT else self.samples
 
 
 class Training(Strict):

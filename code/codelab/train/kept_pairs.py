@@ -6,7 +6,7 @@ from the same start, prompts, data and settings; what differs is named. Not cove
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ _COPY = "kept-pairs.json"
 
 
 def kept_pairs(
-    recipe: DpoRecipe, work: Path, length: Callable[[str], int], data: DataFacts
+    recipe: DpoRecipe, work: Path, length: Callable[[str], int], data: Sequence[DataFacts]
 ) -> tuple[list[Pair], DataFacts]:
     """The pairs of the record that ``recipe.pairs_from`` names, and the facts about it for the new record.
 
@@ -33,7 +33,7 @@ def kept_pairs(
         recipe: of the new run.
         work: its folder for checkpoints.
         length: tokens of a program.
-        data: the questions that this run reads.
+        data: the files of questions that this run reads.
 
     Raises:
         UserError: no such record, or one that was made otherwise.
@@ -66,7 +66,7 @@ def newest(where: Path, key: str) -> tuple[Path, Record]:
     return folder, record
 
 
-def _refuse_other(recipe: DpoRecipe, folder: Path, record: Record, data: DataFacts) -> None:
+def _refuse_other(recipe: DpoRecipe, folder: Path, record: Record, data: Sequence[DataFacts]) -> None:
     if record.recipe.kind != "dpo":
         raise UserError(f"pairs_from {folder}: is a record of kind {record.recipe.kind!r}, expected 'dpo'")
     mine = recipe.model_dump(mode="json")
@@ -79,8 +79,9 @@ def _refuse_other(recipe: DpoRecipe, folder: Path, record: Record, data: DataFac
     if recipe.seeds[0] != record.seeds[0]:
         raise UserError(f"pairs_from {folder}: made with seed {record.seeds[0]}, here {recipe.seeds[0]}")
     hashes = {facts.name: facts.sha256 for facts in record.data}
-    if None not in (data.sha256, hashes.get(data.name)) and data.sha256 != hashes[data.name]:
-        raise UserError(f"pairs_from {folder}: made from other data (SHA-256 of {data.name} differs)")
+    for one in data:
+        if None not in (one.sha256, hashes.get(one.name)) and one.sha256 != hashes[one.name]:
+            raise UserError(f"pairs_from {folder}: made from other data (SHA-256 of {one.name} differs)")
 
 
 def _at(values: Mapping[str, Any], key: str) -> Any:

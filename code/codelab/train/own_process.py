@@ -16,6 +16,8 @@ from codelab.measure import Meter, environment, run_in_child
 from codelab.models.padding import own_padding
 from codelab.records import open_run, read_record
 from codelab.tasks import mbpp
+from codelab.tasks.enlarged import FIRST
+from codelab.tasks.mbpp import Task
 from codelab.train.arms import Lab
 from codelab.train.arms_recipe import Unit
 from codelab.train.dpo_recipe import DpoRecipe
@@ -46,6 +48,7 @@ def train_unit(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair]) -> str:
             "recipe": recipe.model_copy(update={"model": _source(recipe.model, source)}).model_dump(mode="json"),
             "unit": unit.model_dump(),
             "pairs": [asdict(pair) for pair in pairs],
+            "beyond": [asdict(lab.tasks[i]) for i in sorted({p.chosen.task_id for p in pairs}) if i >= FIRST],
             "folder": str(folder.resolve()),
             "seconds_left": run.seconds_left(),
         },
@@ -87,6 +90,7 @@ def train_here(payload: dict[str, Any]) -> dict[str, Any]:
         prepare(recipe.trainer)
         from codelab.train.dpo_loop import train_unit as train  # noqa: PLC0415 - imports trl, after its patches
     everything = mbpp.load(recipe.questions.source, verify=False)  # the parent has
+    everything += [Task(**{key: _fixed(value) for key, value in row.items()}) for row in payload["beyond"]]
     run.environment(environment.facts(), None)
     lab = Lab(
         recipe, run, {task.task_id: task for task in everything}, Asker(recipe.questions.prompt, everything), _nobody
@@ -102,6 +106,10 @@ def train_here(payload: dict[str, Any]) -> dict[str, Any]:
         return {"paused": True}
     steps = run.steps_so_far()
     return {"record": str(run.finish()), "steps": steps, "weights": str(weights)}
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value  # JSON has no tuples
 
 
 def _nobody(samples: Any) -> Any:

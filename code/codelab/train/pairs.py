@@ -9,7 +9,7 @@ seeded: no torch, no processes. Not covered: sampling and judging (``codelab.tra
 import ast
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -30,6 +30,8 @@ class PairSettings(Strict):
     """Which pairs are made of what was judged."""
 
     splits: tuple[Literal["train", "validation"], ...] = Field(default=("train",), min_length=1)
+    enlarged: str | None = Field(default=None, description="instructions.jsonl.zst; pairs with examples become tasks")
+    least_tests: int = Field(default=2, ge=1, description="different examples that such a pair must have")
     mix: dict[str, float] = Field(
         description="largest share that each class of rejected program may have; a class not named is left out"
     )
@@ -144,7 +146,13 @@ def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
     return [candidate for candidate, form in forms if len(verdicts[candidate.task_id, form]) == 1]
 
 
-def make_pairs(candidates: Iterable[Candidate], settings: PairSettings, length: Length, seed: int) -> list[Pair]:
+def make_pairs(
+    candidates: Iterable[Candidate],
+    settings: PairSettings,
+    length: Length,
+    seed: int,
+    beyond: Collection[int] = (),
+) -> list[Pair]:
     """Match, balance and mix.
 
     Args:
@@ -152,11 +160,12 @@ def make_pairs(candidates: Iterable[Candidate], settings: PairSettings, length: 
         settings: of the recipe.
         length: tokens of a program.
         seed: decides every choice that the settings leave open.
+        beyond: ids of tasks beyond MBPP that may be trained on.
 
     Raises:
         UserError: a task of another split (or with a twin in the test split), or no pair at all.
     """
-    allowed = {i for split in settings.splits for i in SPLITS[split]} - MIXED_UP
+    allowed = ({i for split in settings.splits for i in SPLITS[split]} - MIXED_UP) | set(beyond)
     by_task: dict[int, list[Candidate]] = defaultdict(list)
     ordered = sorted(candidates, key=lambda one: (one.task_id, one.source, one.failure, one.program))
     for candidate in ordered:

@@ -15,10 +15,9 @@ from codelab.evaluate.collect import Chunk, Judge
 from codelab.evaluate.engines import Asker
 from codelab.evaluate.report import setting_name
 from codelab.models.generation import Sampling
-from codelab.records import DataFacts, Run
-from codelab.sandbox import Sample
-from codelab.tasks import enlarged
-from codelab.tasks.mbpp import Task, select
+from codelab.records import Run
+from codelab.tasks.mbpp import Task
+from codelab.train.derived import check_apart, derive, source_of
 from codelab.train.grpo_recipe import GrpoRecipe
 from codelab.train.pairs import usable
 from codelab.train.rewards import Rung, reward, rung
@@ -49,38 +48,12 @@ def gather(recipe: GrpoRecipe, run: Run, everything: Sequence[Task], judge: Judg
     limit = recipe.prompts.limit
     tasks = [task for split in recipe.prompts.splits for task in usable(everything, (split,))[:limit]]
     if recipe.prompts.enlarged:
-        path = Path(recipe.prompts.enlarged)
-
-        def passing(found: Sequence[Task]) -> frozenset[int]:
-            verdicts = judge(Sample(task, 0, task.code) for task in found)
-            return frozenset(verdict.task_id for verdict in verdicts if verdict.passed)
-
-        more = enlarged.load(path, everything, recipe.prompts.least_tests, passing)
-        tasks += more.tasks[:limit]
-        run.data(DataFacts.of_file("instructions", path, len(more.tasks)))
-        run.table("enlarged", [{"reason": name, "pairs": count} for name, count in sorted(more.left_out.items())])
+        found = derive(Path(recipe.prompts.enlarged), recipe.prompts.least_tests, run, everything, judge)
+        tasks += found[:limit]
     if not tasks:
         raise UserError("recipe: prompts: no task is left")
     check_apart(tasks, everything)
     return tasks
-
-
-def check_apart(tasks: Iterable[Task], everything: Sequence[Task]) -> None:
-    """Refuse a pool that holds a task of the test split.
-
-    Raises:
-        UserError: it does, by id or by question.
-    """
-    test = select(list(everything), "test")
-    ids, texts = {task.task_id for task in test}, {" ".join(task.text.lower().split()) for task in test}
-    for task in tasks:
-        if task.task_id in ids or " ".join(task.text.lower().split()) in texts:
-            raise UserError(f"prompts: task {task.task_id} stands in the test split: never trained on")
-
-
-def source_of(task: Task) -> str:
-    """Where a task comes from: a split of MBPP, or ``enlarged``."""
-    return task.split or enlarged.SPLIT
 
 
 def chunks(recipe: GrpoRecipe, tasks: Sequence[Task]) -> list[Chunk]:

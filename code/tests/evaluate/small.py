@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import zstandard
+
 from codelab.sandbox import Limits, Report, Sample, Verdict
 from codelab.tasks import mbpp
 
@@ -37,6 +39,27 @@ def data(path: Path, ids: Iterable[int]) -> Path:
     """A small mbpp.jsonl, which then counts as the published one in this process."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows(ids)), encoding="utf-8")
     mbpp.SHA256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return path
+
+
+def derivable(path: Path) -> Path:
+    """Instruction pairs: eight that may become tasks, two that stand in the test split of :func:`rows`."""
+    made = [
+        {
+            "text": f"Add {i} to both numbers and multiply them.",
+            "code": f"def more_{i}(a, b):\n    return (a + {i}) * (b + {i})\n",
+            "entry_point": f"more_{i}",
+            "source": "a/b/c.py",
+            "examples": [f"assert more_{i}(0, 0) == {i * i}", f"assert more_{i}(1, 1) == {(i + 1) ** 2}"],
+        }
+        for i in range(1, 9)
+    ]
+    made += [made[0] | {"text": "Write function number 12."}, made[1] | {"entry_point": "run_11"}]
+    made[-1] |= {
+        "code": "def run_11(n):\n    return n\n",
+        "examples": ["assert run_11(1) == 1", "assert run_11(2) == 2"],
+    }
+    path.write_bytes(zstandard.compress("".join(json.dumps(row) + "\n" for row in made).encode()))
     return path
 
 

@@ -17,9 +17,12 @@ from safetensors.torch import load_file
 from codelab.cli.registry import load
 from codelab.errors import UserError
 from codelab.records import find_records, read_samples, read_steps, verify_files
+from codelab.tasks.enlarged import FIRST
 from codelab.train import trainers
 from codelab.train.dpo_recipe import DpoRecipe
 from codelab.train.sft import MIXED_UP
+
+from ..evaluate.small import derivable
 
 CODE = Path(__file__).resolve().parents[2]
 
@@ -60,7 +63,13 @@ def world(tmp_path: Path, tiny_tokenizer: Path) -> Path:
 
     config = GPT2Config(vocab_size=320, n_positions=512, n_embd=32, n_layer=2, n_head=2)
     save_model(GPT2LMHeadModel(config), AutoTokenizer.from_pretrained(tiny_tokenizer), tmp_path / "start")
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values(tmp_path, early_stop=["dpo"])))
+    changes: dict[str, Any] = {
+        "early_stop": ["dpo"],
+        "drawn": {"samples": 2, "enlarged_samples": 1, "temperature": 1.0},
+    }
+    tiny = values(tmp_path, **changes)
+    tiny["pairs"]["enlarged"] = str(derivable(tmp_path / "pairs.jsonl.zst"))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tiny))
     return tmp_path
 
 
@@ -131,7 +140,13 @@ def test_the_whole_recipe_killed_twice_and_continued(world: Path) -> None:
     assert {row["model"] for row in record.tables["by_seed"]} == trained
     assert len(by_variant["start"]) == len(by_variant["dpo-seed1"]) == 4 * (1 + 3)
     trained_on = {one["task_id"] for name in ("pairs", "pair") for one in by_variant[name]}
-    assert trained_on == {601, *range(603, 609)}
+    assert trained_on == {601, *range(603, 609), *range(FIRST, FIRST + 8)}
+    drawn = {row["source"]: row["samples"] for row in record.tables["drawn"]}
+    assert drawn == {"train": 2 * 7, "enlarged": 8}
+    assert {row["reason"]: row["pairs"] for row in record.tables["enlarged"]} == {"in the test split": 2}
+    added = [one for one in by_variant["pair"] if one["task_id"] >= FIRST]
+    assert len(added) == record.metrics["pairs.enlarged"].value > 0
+    assert "instructions" in {facts.name for facts in record.data}
     assert not trained_on & MIXED_UP
     assert len(by_variant["pair"]) == record.metrics["pairs"].value
     assert len({(one["task_id"], one["rejected"]) for one in by_variant["pair"]}) == len(by_variant["pair"])

@@ -15,13 +15,14 @@ from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluate"))
 
-from small import FakePool, data
+from small import FakePool, data, derivable
 
 from codelab.cli.registry import load
 from codelab.cli.run import execute
 from codelab.errors import Paused, UserError
 from codelab.records import find_records, open_run, read_samples, read_steps
 from codelab.tasks import mbpp
+from codelab.tasks.enlarged import FIRST
 from codelab.train import arms, dpo, own_process
 from codelab.train.dpo_recipe import DpoRecipe
 from codelab.train.kept_pairs import kept_pairs, newest
@@ -62,6 +63,7 @@ def recipe(folder: Path, **changes: Any) -> dict[str, Any]:
     made = values(folder, seeds=[0], mutants={"per_task": 12}, **changes)
     made["training"] = made["training"] | {"steps": 4, "checkpoint_every": 2}
     made["watch"] = {"every": 4, "kl_prompts": 1, "kl_samples": 1, "kl_tokens": 4}
+    made["pairs"] = made["pairs"] | {"enlarged": str(derivable(folder / "pairs.jsonl.zst"))}
     return made
 
 
@@ -91,6 +93,7 @@ def test_same_pairs_in_another_process_give_the_same_model(first: Path, monkeypa
     pairs = [[row for row in read_samples(at) if row["variant"] == "pair"] for at, _ in records.values()]
     assert pairs[0] == pairs[1]
     assert len(pairs[0]) == record.metrics["pairs"].value > 1
+    assert record.metrics["pairs.enlarged"].value == sum(row["task_id"] >= FIRST for row in pairs[0]) > 0
     assert next(facts for facts in record.data if facts.name == "pairs").source.startswith("file:first/")
     assert {"load_policy", "reference", "train", "save"} <= {
         phase.name for phase in record.phases if phase.variant == "dpo-seed0"
@@ -112,7 +115,7 @@ def test_same_pairs_in_another_process_give_the_same_model(first: Path, monkeypa
 
 def test_other_conditions_are_named(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world(first, monkeypatch)
-    facts = mbpp.facts(first / "mbpp.jsonl")
+    facts = [mbpp.facts(first / "mbpp.jsonl")]
 
     def ask(**changes: Any) -> None:
         wanted = DpoRecipe.model_validate(again(first) | changes)
@@ -126,9 +129,10 @@ def test_other_conditions_are_named(first: Path, tmp_path: Path, monkeypatch: py
         ask(seeds=[1])
     with pytest.raises(UserError, match=r"no successful record there; run its recipe first: recipes/absent\.yaml"):
         ask(pairs_from=str(first / "results" / "absent"))
-    other = facts.model_copy(update={"sha256": "0" * 64})
-    with pytest.raises(UserError, match="SHA-256 of mbpp differs"):
-        kept_pairs(DpoRecipe.model_validate(again(first)), tmp_path, len, other)
+    for name in ("mbpp", "instructions"):
+        other = facts[0].model_copy(update={"name": name, "sha256": "0" * 64})
+        with pytest.raises(UserError, match=f"SHA-256 of {name} differs"):
+            kept_pairs(DpoRecipe.model_validate(again(first)), tmp_path, len, [other])
     assert not list(tmp_path.iterdir()), "nothing half written"
 
 
@@ -138,7 +142,7 @@ def test_pairs_stay_when_a_newer_record_appears(first: Path, tmp_path: Path, mon
     shutil.copytree(first / "results" / "first", results)
     wanted = DpoRecipe.model_validate(again(first) | {"pairs_from": str(results)})
     (work := tmp_path / "work").mkdir()
-    facts = mbpp.facts(first / "mbpp.jsonl")
+    facts = [mbpp.facts(first / "mbpp.jsonl")]
     pairs, _ = kept_pairs(wanted, work, len, facts)
     shutil.rmtree(results)
     assert kept_pairs(wanted, work, len, facts)[0] == pairs

@@ -1,6 +1,7 @@
 """Preference pairs: no test task, balanced lengths, no duplicates, the mix, the same pairs from the same seed."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from codelab.errors import UserError
 from codelab.sandbox import Pool
 from codelab.tasks import mbpp
+from codelab.tasks.enlarged import FIRST
 from codelab.tasks.mbpp import Task
 from codelab.train.candidates import MutantSettings, judged, own, summary, variants
 from codelab.train.pairs import Candidate, PairSettings, distinct, make_pairs, normal_form, table, usable
@@ -52,6 +54,11 @@ def test_only_training_tasks_without_a_twin_in_the_test_split() -> None:
         candidates = [*many(), Candidate(leaked, "def f():\n    return 1\n", "own", "wrong_value")]
         with pytest.raises(UserError, match=f"task {leaked} "):
             make_pairs(candidates, PairSettings(splits=("train",), mix=EVEN), len, 0)
+    beyond = [replace(one, task_id=one.task_id + FIRST) for one in many()]
+    with pytest.raises(UserError, match=f"task {FIRST + 605} "):
+        make_pairs(beyond, PairSettings(mix=EVEN), len, 0)
+    made = make_pairs(beyond, PairSettings(mix=EVEN), len, 0, {one.task_id for one in beyond})
+    assert {pair.chosen.task_id for pair in made} <= {one.task_id for one in beyond}
 
 
 def test_lengths_are_matched_within_the_ratio_and_the_mean_difference_is_bounded() -> None:

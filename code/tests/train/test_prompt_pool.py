@@ -15,6 +15,7 @@ from codelab.tasks import enlarged, instructions, mbpp
 from codelab.tasks.instructions import Instruction
 from codelab.tasks.mbpp import Task, tasks_of_rows
 from codelab.train import prompt_pool
+from codelab.train.derived import check_apart
 from codelab.train.grpo_recipe import GrpoRecipe
 from codelab.train.sft import MIXED_UP
 
@@ -83,12 +84,12 @@ def test_the_pool_holds_no_task_of_the_test_split(tmp_path: Path) -> None:
 
 def test_a_pool_with_a_test_task_is_refused() -> None:
     tasks = everything()
-    prompt_pool.check_apart([tasks[3]], tasks)
+    check_apart([tasks[3]], tasks)
     with pytest.raises(UserError, match="task 11 stands in the test split"):
-        prompt_pool.check_apart([tasks[0]], tasks)
+        check_apart([tasks[0]], tasks)
     disguised = Task(enlarged.FIRST, tasks[1].text.upper(), "def f(): 0", tests=("assert f() == 0",))
     with pytest.raises(UserError, match="never trained on"):
-        prompt_pool.check_apart([disguised], tasks)
+        check_apart([disguised], tasks)
 
 
 def row(task_id: int, outcome: str) -> dict[str, Any]:
