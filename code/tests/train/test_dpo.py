@@ -1,10 +1,12 @@
 """The whole DPO experiment on a tiny random model and the real sandbox: record, resume after kill -9, refusals."""
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,16 @@ from safetensors.torch import load_file
 
 from codelab.cli.registry import load
 from codelab.errors import UserError
+from codelab.evaluate.experiment import final_chunks
 from codelab.records import find_records, read_samples, read_steps, verify_files
+from codelab.tasks import mbpp
 from codelab.tasks.enlarged import FIRST
-from codelab.train import trainers
+from codelab.train import dpo, trainers
+from codelab.train.arms import START
 from codelab.train.dpo_recipe import DpoRecipe
 from codelab.train.sft import MIXED_UP
 
-from ..evaluate.small import derivable
+from ..evaluate.small import derivable, rows
 
 CODE = Path(__file__).resolve().parents[2]
 
@@ -192,6 +197,29 @@ def test_unsloth_is_one_line_where_it_is_not_installed(monkeypatch: pytest.Monke
     with pytest.raises(UserError, match="make setup-gpu"):
         trainers.prepare("unsloth")
     trainers.prepare("trl")
+
+
+@pytest.mark.parametrize(
+    ("name", "beyond", "drawn", "looked", "evaluated"),
+    [("q8-dpo-gpt2", 442, 18_944, 9_272, 52_500), ("q8-sweep-gpt2", 442, 0, 23_912, 20_000)],
+)
+def test_recipes_generate_what_their_headers_say(
+    name: str, beyond: int, drawn: int, looked: int, evaluated: int
+) -> None:
+    path = CODE.parent / "recipes" / f"{name}.yaml"
+    recipe = load(path).recipe
+    assert isinstance(recipe, DpoRecipe)
+    everything = mbpp.tasks_of_rows(enumerate(rows(range(1, 975)), 1), "all")
+    added = [replace(everything[0], task_id=FIRST + i) for i in range(beyond)]  # as many as the corpus gives
+    chunks = [] if recipe.pairs_from else dpo.drawn_chunks(recipe, dpo.trained_on(recipe, everything, added))
+    assert sum(chunk.n * len(chunk.tasks) for chunk in chunks) == drawn
+    watch, models = recipe.watch, sum(recipe.models().values(), [*recipe.baselines, START])
+    looks = 1 + len(recipe.units()) * math.ceil(recipe.training.steps / watch.every)
+    assert looks * (watch.kl_prompts * watch.kl_samples + watch.pass_tasks * watch.pass_samples) == looked
+    asked = final_chunks(recipe.evaluation(recipe.model), mbpp.select(everything, "test"), recipe.temperatures)
+    assert len(models) * sum(chunk.n * len(chunk.tasks) for chunk in asked) == evaluated
+    header = path.read_text(encoding="utf-8").partition("kind:")[0]
+    assert all(f"{count:,}" in header for count in (drawn + looked + evaluated, looked, evaluated))
 
 
 @pytest.mark.parametrize("path", sorted((CODE.parent / "recipes").glob("q8-*.yaml")), ids=lambda path: path.stem)
