@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from codelab.book import planes
 from codelab.book.facts import Facts
-from codelab.book.formats import Markdown, show
+from codelab.book.formats import Markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,10 +141,3 @@ def form_and_content(run: Facts, arm: str) -> dict[str, float]:
         "plain": float(change["plain"]),
         "shots": float(change["shots"]),
     }
-
-
-def change(run: Facts, arm: str, key: str = "pass@1_change") -> Markdown:
-    """A paired change from the start as points: the mean over seeds, and the outermost ends of their intervals."""
-    found = planes.changes(run.frame("points"), key)[arm]
-    low, high = (show(found[end], "+.1f points", "share") for end in ("low", "high"))
-    return Markdown(f"{show(found['value'], '+.1f points', 'share')} ({low.split()[0]} to {high})")

@@ -24,8 +24,7 @@ class Record:
 
 def _point(arm: str, seed: int, weight: float, gain: float, rise: float) -> dict[str, Any]:
     return {"arm": arm, "family": arm, "seed": seed, "weight": weight, "gain": gain, "old_rise": rise,
-            "old_rise_second_half": rise / 2, "pass@1_change": 0.02, "pass@1_change_low": 0.01,
-            "pass@1_change_high": 0.03}  # fmt: skip
+            "old_rise_second_half": rise / 2}  # fmt: skip
 
 
 def _arm(arm: str, rise: float) -> dict[str, Any]:
@@ -103,7 +102,3 @@ def test_a_comparison_is_shown_with_its_interval() -> None:
 def test_form_is_told_from_content() -> None:
     found = adapted.form_and_content(RUN, "full")
     assert found == pytest.approx({"rise": 0.3, "second_half": 0.15, "plain": -0.3, "shots": 0.0})
-
-
-def test_a_change_is_shown_with_the_outermost_ends() -> None:
-    assert adapted.change(RUN, "full").replace("\N{NO-BREAK SPACE}", " ") == "+2.0 points (+1.0 to +3.0 points)"
