@@ -110,6 +110,32 @@ def differences(runs: Mapping[str, Facts], arm: str = "dpo") -> list[dict[str, A
     return rows
 
 
+def by_seed(run: Facts, names: Mapping[str, str], key: str = "t0.6", k: int = 1) -> list[dict[str, Any]]:
+    """Each trained model against its start: a row a model.
+
+    Args:
+        run: a run with arms.
+        names: what the book calls the models, by their names in the record.
+        key: the sampled setting.
+        k: of the sampled score.
+
+    Returns:
+        ``name``; ``greedy`` and ``sampled`` (paired differences, percentage points), ``greedy_ci`` and ``sampled_ci``
+        (text); ``only_start`` and ``only_model`` (tasks that only one of the two solves greedily), ``p_value``
+        (McNemar's exact test of these).
+    """
+    table = {(row["model"], row["setting"], row["k"]): row for row in run.frame("by_seed").to_dict("records")}
+    rows = []
+    for model, name in names.items():
+        greedy, sampled = table[model, "greedy", 1], table[model, key, k]
+        row: dict[str, Any] = {"name": name, "only_start": int(greedy["only_start"])}
+        row |= {"only_model": int(greedy["only_model"]), "p_value": float(greedy["p_value"])}
+        for column, found in (("greedy", greedy), ("sampled", sampled)):
+            row |= {column: 100 * found["difference"], f"{column}_ci": _ends(found["low"], found["high"])}
+        rows.append(row)
+    return rows
+
+
 def outcomes(run: Facts, models: Mapping[str, Sequence[str]], key: str, least: float = 0.0) -> "pd.DataFrame":
     """What became of the completions of several models: a row a model and class, with count and percentage.
 

@@ -6,6 +6,7 @@ what the trained models score (:mod:`codelab.book.worked.contest`) and the runs 
 """
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
@@ -116,7 +117,8 @@ def looks(run: Facts, arms: Sequence[str] | None = None) -> "pd.DataFrame":
 
     Returns:
         Columns ``arm``, ``name``, ``seed``, ``step``, ``kl`` (nats a completion), ``kl_low`` and ``kl_high`` (1.96
-        standard errors over completions) and, where the recipe judges the looks, ``percent`` of completions that pass.
+        standard errors over completions) and, where the recipe judges the looks, ``percent`` of completions that pass
+        with ``percent_low`` and ``percent_high`` (95 % over tasks).
     """
     import pandas as pd  # noqa: PLC0415
 
@@ -131,6 +133,9 @@ def looks(run: Facts, arms: Sequence[str] | None = None) -> "pd.DataFrame":
         part["kl_low"], part["kl_high"] = (mine["kl"] + sign * 1.96 * mine["kl_error"] for sign in (-1, 1))
         if "pass@1" in mine:
             part["percent"] = 100 * mine["pass@1"]
+            for end in ("low", "high"):
+                if f"pass@1_{end}" in mine:
+                    part[f"percent_{end}"] = 100 * mine[f"pass@1_{end}"]
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
@@ -145,7 +150,7 @@ def shifts(run: Facts, key: str = "t0.6", points: int = 10) -> list[dict[str, An
 
     Returns:
         ``name``; ``chosen``, ``rejected``, ``margin`` (nats a completion) and ``accuracy`` (per cent) of the last
-        stretch; ``kl`` of the last look; ``best`` and ``best_step``, the look with the highest share of passes, and
+        stretch; ``kl`` of the last look; ``best`` and ``best_step``, the look after the start with the most passes, and
         ``last``, that of the last look (per cent; None where looks are not judged); ``score`` on the evaluated split,
         and ``difference`` to the start with ``low`` and ``high`` (shares), again as ``points`` and ``ci`` (text).
     """
@@ -168,12 +173,43 @@ def shifts(run: Facts, key: str = "t0.6", points: int = 10) -> list[dict[str, An
         row |= {side: _mean(end, side) for side in ("chosen", "rejected", "margin", "accuracy")}
         row |= {"best": None, "best_step": None}
         if "percent" in views:
-            by_step = views.groupby("step")["percent"].mean()
+            by_step = views[views["step"] > 0].groupby("step")["percent"].mean()
             row |= {"best": float(by_step.max()), "best_step": int(by_step.index[int(by_step.argmax())])}
         row |= {part: float(found.loc[arm, part]) for part in ("score", "difference", "low", "high")}
         row |= {"points": 100 * row["difference"], "ci": str(interval(100 * row["low"], 100 * row["high"], ".1f"))}
         rows.append(row)
     return rows
+
+
+def stopped(run: Facts, key: str = "t0.6") -> list[dict[str, Any]]:
+    """The early stops as rows beside those of :func:`shifts`: ``best`` and ``best_step`` are the look that was kept."""
+    found = run.frame("comparison")
+    found = found[(found["setting"] == key) & (found["k"] == 1)].set_index("model")
+    values = run.record.recipe.values
+    rows = []
+    for arm in values.get("early_stop", ()):
+        scores, units = found.loc[f"{arm}-early"], [f"{arm}-seed{seed}-early" for seed in values["seeds"]]
+        split = values["watch"]["pass_split"]
+        best, step = (sum(run.number(f"{unit}.{what}") for unit in units) / len(units) for what in (split, "step"))
+        row: dict[str, Any] = {"name": f"{name(run, arm)}, early stop", "arm": arm, "last": None}
+        row |= {"best": 100 * best, "best_step": round(step)}
+        row |= {part: float(scores[part]) for part in ("score", "difference", "low", "high")}
+        row |= {"points": 100 * row["difference"], "ci": str(interval(100 * row["low"], 100 * row["high"], ".1f"))}
+        rows.append(row)
+    return rows
+
+
+def look_width(run: Facts) -> float:
+    """Half the 95 % interval over tasks of a look's share of passes, in percentage points: the median of all looks."""
+    seen = looks(run)
+    widths: list[float] = (seen["percent_high"] - seen["percent_low"]).tolist()
+    return median(widths) / 2
+
+
+def drawn(run: Facts) -> dict[str, dict[str, Any]]:
+    """How often the start's samples for pairs passed, by source of the tasks: ``train``, ``enlarged``."""
+    rows = run.frame("drawn").to_dict("records")
+    return {row["source"]: {str(key): value for key, value in row.items()} for row in rows}
 
 
 def drained(run: Facts, arm: str) -> dict[str, float]:

@@ -57,6 +57,19 @@ def test_differences_are_points_and_one_seed_has_no_interval_over_seeds() -> Non
     ]  # fmt: skip
 
 
+def test_each_seed_stands_alone_with_mcnemar() -> None:
+    row = {"model": "dpo-seed0", "difference": 0.02, "low": -0.01, "high": 0.05}
+    greedy = row | {"setting": "greedy", "k": 1, "only_start": 3, "only_model": 13, "p_value": 0.02}
+    sampled = row | {"setting": "t0.6", "k": 1, "difference": 0.01, "only_start": None, "only_model": None}
+    run = facts(tables={"by_seed": [greedy, sampled, sampled | {"k": 10, "difference": 0.5}]})
+    assert contest.by_seed(run, {"dpo-seed0": "seed 0"}) == [
+        {
+            "name": "seed 0", "greedy": 2, "greedy_ci": "−1.0 to 5.0", "sampled": 1, "sampled_ci": "−1.0 to 5.0",
+            "only_start": 3, "only_model": 13, "p_value": 0.02,
+        }
+    ]  # fmt: skip
+
+
 def test_outcomes_pool_seeds_and_keep_to_the_setting() -> None:
     tables: dict[str, Any] = {
         f"{model}.failures": [

@@ -10,7 +10,7 @@ from codelab.book.worked import preferences
 from codelab.errors import UserError
 from codelab.records import Environment, Record
 from codelab.records.files import to_csv
-from codelab.records.schema import CodeFacts, RecipeFacts
+from codelab.records.schema import CodeFacts, Metric, RecipeFacts
 
 ARMS = {
     "low": {"loss": ["sigmoid"], "beta": 0.1, "rate": 1e-5},
@@ -30,8 +30,10 @@ def rows(unit: str, beta: float) -> list[dict[str, Any]]:
          "rewards/margins": 1.5 * step * beta, "rewards/accuracies": 0.25 * step}
         for step in (1, 2, 3, 4)
     ]  # fmt: skip
-    looked = {"arm": unit, "step": 0, "kl": 0.0, "kl_error": 0.0, "pass@1": 0.04}
-    return [looked, *steps, looked | {"step": 4, "kl": 2.0, "kl_error": 0.1, "pass@1": 0.02}]
+    looked = {"arm": unit, "step": 0, "kl": 0.0, "kl_error": 0.0, "pass@1": 0.04, "pass@1_low": 0.03,
+              "pass@1_high": 0.05}  # fmt: skip
+    later = {"step": 4, "kl": 2.0, "kl_error": 0.1, "pass@1": 0.02, "pass@1_low": 0.0, "pass@1_high": 0.04}
+    return [looked, *steps, looked | later]
 
 
 @pytest.fixture
@@ -93,7 +95,9 @@ def test_looks_carry_their_error_and_passes_where_judged(run: Facts, tmp_path: P
     assert frame["kl_high"].tolist() == pytest.approx([0, 2.196, 0, 2.196])
     assert frame["kl_low"].tolist() == pytest.approx([0, 1.804, 0, 1.804])
     assert frame["percent"].tolist() == [4, 2, 4, 2]
-    plain = [{key: value for key, value in row.items() if key != "pass@1"} for row in rows("low-seed0", 0.1)]
+    assert frame["percent_high"].tolist() == pytest.approx([5, 4, 5, 4])
+    assert preferences.look_width(run) == pytest.approx(1.5)
+    plain = [{key: value for key, value in row.items() if not key.startswith("pass")} for row in rows("low-seed0", 0.1)]
     run.record.recipe.values["seeds"] = [0]
     (tmp_path / "steps.csv").write_text(to_csv(plain))
     assert "percent" not in preferences.looks(run, ["low"])
@@ -108,6 +112,23 @@ def test_every_arm_ends_somewhere_beside_the_start(run: Facts) -> None:
     assert len(table) == 4
     assert (start["name"], start["score"], start["last"], start["chosen"]) == ("start", 0.03, 4, None)
     assert (low["chosen"], low["rejected"], low["margin"]) == pytest.approx((2, -4, 6))
-    assert (low["kl"], low["best"], low["best_step"], low["last"]) == (2, 4, 0, 2)
+    assert (low["kl"], low["best"], low["best_step"], low["last"]) == (2, 2, 4, 2), "the start is no look of the arm"
     assert (low["score"], low["difference"], low["low"], low["high"]) == (0.05, 0.02, 0.01, 0.03)
     assert (low["points"], low["ci"], start["ci"]) == (2, "1.0–3.0", None)
+
+
+def test_an_early_stop_has_its_look_and_its_score(run: Facts) -> None:
+    values = run.record.recipe.values
+    values |= {"early_stop": ["low"], "watch": {"pass_split": "validation"}}
+    for seed, (step, passed) in enumerate([(50, 0.04), (100, 0.06)]):
+        run.record.metrics[f"low-seed{seed}-early.step"] = Metric(value=step)
+        run.record.metrics[f"low-seed{seed}-early.validation"] = Metric(value=passed)
+    run.record.tables["comparison"].append(run.record.tables["comparison"][1] | {"model": "low-early", "score": 0.07})
+    (row,) = preferences.stopped(run)
+    assert (row["name"], row["best_step"], row["score"]) == ("β = 0.1, early stop", 75, 0.07)
+    assert (row["best"], row["points"], row["ci"]) == (pytest.approx(5), 2, "1.0–3.0")
+
+
+def test_samples_for_pairs_are_counted_by_source(run: Facts) -> None:
+    run.record.tables["drawn"] = [{"source": "train", "samples": 64, "pass@1": 0.25}]
+    assert preferences.drawn(run)["train"]["pass@1"] == 0.25
