@@ -188,12 +188,13 @@ def stopped(run: Facts, key: str = "t0.6") -> list[dict[str, Any]]:
     values = run.record.recipe.values
     rows = []
     for arm in values.get("early_stop", ()):
+        stop: Any = f"{arm}-early"
         units = [f"{arm}-seed{seed}-early" for seed in values["seeds"]]
         split = values["watch"]["pass_split"]
         best, step = (sum(run.number(f"{unit}.{what}") for unit in units) / len(units) for what in (split, "step"))
         row: dict[str, Any] = {"name": f"{name(run, arm)}, early stop", "arm": arm, "last": None}
         row |= {"best": 100 * best, "best_step": round(step)}
-        row |= {part: float(found.loc[f"{arm}-early", part]) for part in ("score", "difference", "low", "high")}
+        row |= {part: float(found.loc[stop, part]) for part in ("score", "difference", "low", "high")}
         row |= {"points": 100 * row["difference"], "ci": str(interval(100 * row["low"], 100 * row["high"], ".1f"))}
         rows.append(row)
     return rows
