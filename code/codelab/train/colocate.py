@@ -2,17 +2,18 @@
 
 trl starts an engine for each trainer, and each start costs as much as minutes of training at this size. Here trl is
 given the first one again. The engine is made as trl makes it, plus a number type: trl lets vLLM choose, which takes 8
-bits of the weights (bf16) where training changes more. Weights of another model of the same shape are loaded as trl
-loads the policy's. The launcher's environment variables, which vLLM reads, are taken back after each use: the next
-trainer would take the process for one of several. Not covered: several devices, adapters (trl merges them itself), a
-server.
+bits of the weights (bf16) where training changes more. Weights are exchanged as trl does it, but in one call: vLLM 0.26
+walks its modules anew for each, and trl makes one for every tensor. The policy can be asked in the engine while it
+trains (:meth:`Colocated.policy`). The launcher's environment variables, which vLLM reads, are taken back after each
+use: the next trainer would take the process for one of several. Not covered: several devices, adapters (trl merges them
+itself), a server.
 """
 
 import contextlib
 import gc
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,8 +33,8 @@ class SharedGenerator(VllmGenerator):
     """A model in an engine that outlives it.
 
     Args:
-        llm: the engine.
-        model: the weights, a transformers model of the engine's shape.
+        llm: the engine, with the model's weights in it.
+        model: the transformers model that they came from.
         tokenizer: its tokenizer.
         width: bytes of a number in the cache.
         logprobs: keep each completion's log-probability.
@@ -44,19 +45,30 @@ class SharedGenerator(VllmGenerator):
         self.ends = end_tokens(tokenizer, model.generation_config)
         self.on_rows = None
         self.logprobs = 0 if logprobs else None
-        exchange(llm, model)
 
     def close(self) -> None:
         """Let go of the engine; it goes on."""
         self.llm = None
 
 
-def exchange(llm: Any, model: Any) -> None:
-    """Load the weights of a transformers model into a running engine of the same shape."""
+def exchange(llm: Any, weights: Iterable[tuple[str, Any]]) -> None:
+    """Load the weights of a transformers model, by name, into a running engine of the same shape."""
     runner = llm.llm_engine.model_executor.driver_worker.model_runner
-    for name, weight in model.named_parameters():
-        runner.model.load_weights([(name, weight.data)])
+    runner.model.load_weights(weights)
     llm.reset_prefix_cache()
+
+
+def _one_call(trl_s: Callable[[Any], None]) -> Callable[[Any], None]:
+    """The exchange of the policy's weights that trl makes, with one call for all tensors."""
+
+    def sync_weights(generation: Any) -> None:
+        # Merged adapters are undone when the last tensor was asked for; what sleeps has to be woken.
+        if generation.enable_sleep_mode or hasattr(generation.model, "peft_config"):
+            trl_s(generation)
+        else:
+            exchange(generation.llm, generation._iter_named_params())
+
+    return sync_weights
 
 
 class Colocated:
@@ -79,13 +91,14 @@ class Colocated:
             yield
             return
         seam: Any = importlib.import_module(_TRL)
-        original = seam.LLM
+        original, exchanging = seam.LLM, seam.VLLMGeneration.sync_weights
         with launcher_kept():
             seam.LLM = lambda **wanted: self._engine(original, wanted)
+            seam.VLLMGeneration.sync_weights = _one_call(exchanging)
             try:
                 yield
             finally:
-                seam.LLM = original
+                seam.LLM, seam.VLLMGeneration.sync_weights = original, exchanging
                 if not self._recipe.training.share_engine:
                     self.close()
 
@@ -111,11 +124,24 @@ class Colocated:
                     f"recipe: training.share_engine: {answers.model} differs from the engine's model in {name}; "
                     "set share_engine: false"
                 )
+        exchange(self._llm, ((name, weight.data) for name, weight in loaded.model.named_parameters()))
         width = 4 if answers.dtype == "float32" else 2
         generator = SharedGenerator(
             self._llm, loaded.model, loaded.tokenizer, width=width, logprobs=self._recipe.vllm.logprobs
         )
         return generator, facts
+
+    def policy(self, trainer: Any, tokenizer: Any) -> Generator | None:
+        """The policy with its present weights, in the engine that its trainer samples with; None without an engine.
+
+        The trainer brings the weights of its next step by itself.
+        """
+        exchanging = getattr(trainer, "vllm_generation", None)
+        if self._llm is None or exchanging is None:
+            return None
+        exchanging.sync_weights()
+        width = 4 if self._recipe.dtype == "float32" else 2
+        return SharedGenerator(self._llm, trainer.model, tokenizer, width=width, logprobs=False)
 
     def close(self) -> None:
         """Stop the engine, if there is one, and give its memory and process group back."""

@@ -59,14 +59,14 @@ def train_unit(lab: Lab[GrpoRecipe], unit: Unit, pool: Sequence[Task], ask: Aske
         disable_progress_bars()
     try:
         with engine.serving():
-            return _train(lab, unit, pool, ask)
+            return _train(lab, unit, pool, ask, engine)
     finally:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
-def _train(lab: Lab[GrpoRecipe], unit: Unit, pool: Sequence[Task], ask: Asker) -> str:
+def _train(lab: Lab[GrpoRecipe], unit: Unit, pool: Sequence[Task], ask: Asker, engine: Colocated) -> str:
     recipe, run, label = lab.recipe, lab.run, unit.label
     settings, arm = recipe.training, recipe.arms[unit.name]
     meter = Meter(run, label)
@@ -93,7 +93,10 @@ def _train(lab: Lab[GrpoRecipe], unit: Unit, pool: Sequence[Task], ask: Asker) -
         run, label, clock, rewarder, seconds=settings.seconds, every=arm.iterations, kept=kept,
         keep=settings.keep_samples, keep_every=recipe.watch.every,
     )  # fmt: skip
-    watch = WatchPolicy(lab, label, tokenizer, spent=lambda: clock.spent, over=lambda: record.over)
+    watch = WatchPolicy(
+        lab, label, tokenizer, spent=lambda: clock.spent, over=lambda: record.over,
+        engine=lambda: engine.policy(trainer, tokenizer), reference=reference,
+    )  # fmt: skip
     with meter.phase("set_up"), precision_kept(model, settings.precision):  # with vLLM: the engine's start
         trainer = TokenisedGRPOTrainer(
             model=model, reward_funcs=rewarder, args=arguments(recipe, unit, str(checkpoints)),
@@ -109,7 +112,8 @@ def _train(lab: Lab[GrpoRecipe], unit: Unit, pool: Sequence[Task], ask: Asker) -
     with meter.phase("train") as whole:
         trainer.train(resume_from_checkpoint=checkpoint)
     watch.split(whole)
-    run.note("gpu_allocated does not hold what vLLM allocates before training; gpu_device does.")
+    if settings.vllm == "colocate":
+        run.note("gpu_allocated holds vLLM's weights and cache too: its engine lives in the training process.")
     if record.paused:
         raise Paused
     _sums(run, label)

@@ -4,9 +4,11 @@ trl's DPO logs neither. For completions y drawn from the policy at temperature 1
 l = log policy(y_t) - log reference(y_t) summed over tokens: ``kl_k1`` is the mean of l, ``kl_k3`` the mean of
 exp(-l) - 1 + l a token (Schulman 2020: unbiased too, never negative), ``kl`` the mean over sampled prefixes of the
 exact divergence of the next token's distribution, the least noisy of the three. All are nats a completion. The
-reference is loaded for each look and dropped again, so that training itself holds one model. Before the first step
-every arm is the start, so that one look serves all. ``seconds`` is what training took until the look, looks themselves
-left out; ``pass@1_low`` and ``pass@1_high`` bound the 95 % interval over tasks. Not covered: several devices.
+reference is loaded for each look and dropped again, so that training itself holds one model, unless training holds it
+anyway. Where the trainer samples with an engine, the engine writes the answers, of the policy as its number type rounds
+it; the divergences on them are always computed by the models themselves. Before the first step every arm is the start,
+so that one look serves all. ``seconds`` is what training took until the look, looks themselves left out; ``pass@1_low``
+and ``pass@1_high`` bound the 95 % interval over tasks. Not covered: several devices.
 """
 
 import math
@@ -19,7 +21,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from codelab.evaluate.report import score
-from codelab.models.generation import NeverStop, Sampling, encode
+from codelab.models.generation import Generator, NeverStop, Sampling, encode
 from codelab.models.load import load_model
 from codelab.models.transformers_generation import TransformersGenerator
 from codelab.records import Phase
@@ -42,6 +44,8 @@ class WatchPolicy(TrainerCallback):
         spent: seconds of training so far, where the trainer keeps its own account.
         over: whether training ends here, for trainers that do not end at the last of their steps.
         best: takes the weights of the looks with the highest pass@1.
+        engine: puts the policy into an engine, or returns None; without one transformers generates.
+        reference: where it is loaded already, on the policy's device.
 
     Attributes:
         seconds: spent on looks so far.
@@ -58,9 +62,12 @@ class WatchPolicy(TrainerCallback):
         spent: Callable[[], float] | None = None,
         over: Callable[[], bool] | None = None,
         best: BestLook | None = None,
+        engine: Callable[[], Generator | None] | None = None,
+        reference: Any = None,
     ) -> None:
         self.seconds, self.peak, self.training_peak = 0.0, 0, 0
         self._spent, self._over = spent or self._elapsed, over or (lambda: False)
+        self._engine, self._reference = engine or (lambda: None), reference
         self._began, self._before = time.perf_counter(), 0.0
         self._recipe, self._run, self._judge, self._ask = lab.recipe, lab.run, lab.judge, lab.ask
         self._arm, self._tokenizer, self._best = arm, tokenizer, best
@@ -117,8 +124,10 @@ class WatchPolicy(TrainerCallback):
         spent = self._spent()
         began = time.perf_counter()
         training = model.training
-        generator = TransformersGenerator(model, self._tokenizer, **self._recipe.transformers.model_dump())
+        model.eval()
+        options = self._recipe.transformers.model_dump()
         with torch.random.fork_rng():  # training must not depend on how often it is looked at
+            generator = self._engine() or TransformersGenerator(model, self._tokenizer, **options)
             row = self._divergence(generator, model)
             if self._tasks:
                 row |= self._passing(generator)
@@ -130,7 +139,7 @@ class WatchPolicy(TrainerCallback):
         self._run.step(arm=self._arm, step=step, seconds=round(spent, 3), **row)
         print(f"{self._arm} step={step} " + " ".join(f"{key}={value:.4g}" for key, value in row.items()), flush=True)
 
-    def _divergence(self, generator: TransformersGenerator, model: Any) -> dict[str, float]:
+    def _divergence(self, generator: Generator, model: Any) -> dict[str, float]:
         watch = self._recipe.watch
         answers = generator.generate(
             self._prompts, watch.kl_samples, Sampling(watch.kl_tokens, temperature=1.0), self._recipe.seeds[0]
@@ -142,7 +151,9 @@ class WatchPolicy(TrainerCallback):
                 ended = [self._tokenizer.eos_token_id] if one.finish == "eos" else []
                 if one.finish != "too_long" and (one.ids or ended):
                     rows.append((head, [*one.ids, *ended]))
-        reference = load_model(self._recipe.model, dtype="float32", device=str(model.device)).model
+        reference = self._reference
+        if reference is None:
+            reference = load_model(self._recipe.model, dtype="float32", device=str(model.device)).model
         bf16 = self._recipe.training.precision == "bf16"
         sums = []
         with torch.no_grad(), torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=bf16):
@@ -158,7 +169,7 @@ class WatchPolicy(TrainerCallback):
             "kl_samples": float(len(sums)),
         }  # fmt: skip
 
-    def _passing(self, generator: TransformersGenerator) -> dict[str, float]:
+    def _passing(self, generator: Generator) -> dict[str, float]:
         recipe = self._recipe
         sampling = Sampling(recipe.max_new_tokens, recipe.temperatures[0], recipe.top_p)
         prompts = [self._ask(task) for task in self._tasks]

@@ -2,18 +2,20 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from trl.generation import vllm_generation as seam
 
 from codelab.errors import UserError
 from codelab.evaluate.recipe import Model
 from codelab.models.generation import Prompt, Sampling
-from codelab.train import colocate
+from codelab.train import colocate, watch
 from codelab.train.colocate import Colocated
 from codelab.train.grpo_recipe import GrpoRecipe
 
@@ -28,7 +30,7 @@ class FakeLLM:
     def __init__(self, **settings: Any) -> None:
         from transformers import AutoModelForCausalLM
 
-        self.settings, self.loads, self.resets = settings, 0, 0
+        self.settings, self.loads, self.resets, self.asked = settings, 0, 0, 0
         self.model = AutoModelForCausalLM.from_pretrained(settings["model"], dtype=torch.float32).eval()
         inner = SimpleNamespace(load_weights=self.load_weights)
         worker = SimpleNamespace(model_runner=SimpleNamespace(model=inner))
@@ -43,16 +45,16 @@ class FakeLLM:
         self.stopped = False
         FakeLLM.made.append(self)
 
-    def load_weights(self, pairs: list[tuple[str, torch.Tensor]]) -> None:
-        own = dict(self.model.named_parameters())
-        for name, value in pairs:
-            own[name].data.copy_(value)
-            self.loads += 1
+    def load_weights(self, pairs: Iterable[tuple[str, torch.Tensor]]) -> None:
+        own, self.loads = dict(self.model.named_parameters()), self.loads + 1
+        given = {name: own[name].data.copy_(value) for name, value in pairs}
+        assert given.keys() == own.keys(), "one call brings all tensors"
 
     def reset_prefix_cache(self) -> None:
         self.resets += 1
 
     def generate(self, prompts: list[dict[str, Any]], sampling_params: Any, use_tqdm: bool) -> list[Any]:
+        self.asked += len(prompts)
         rows = sampling_params if isinstance(sampling_params, list) else [sampling_params] * len(prompts)
         done = []
         for one, row in zip(prompts, rows, strict=True):
@@ -83,15 +85,17 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def recipe(folder: Path, tokenizer: Path, share: bool = True) -> GrpoRecipe:
     training = {"steps": 2, "vllm": "colocate", "share_engine": share, "length": 20}
+    training["weight_decay"] = 50.0  # moves the weights where nothing is rewarded
     make(folder, tokenizer, lessons=3)
-    return GrpoRecipe.model_validate(
-        values(folder, training=training, backend="vllm", vllm={"max_model_len": 512}, watch={"every": 2})
-    )
+    looks = {"every": 2, "kl_prompts": 2, "kl_samples": 2, "kl_tokens": 8, "pass_tasks": 2, "pass_samples": 2}
+    more = {"backend": "vllm", "vllm": {"max_model_len": 512}, "max_new_tokens": 20}
+    return GrpoRecipe.model_validate(values(folder, training=training, watch=looks, **more))
 
 
 def test_one_engine_serves_trainers_and_evaluations(tmp_path: Path, tiny_tokenizer: Path, vllm: None) -> None:
     settings = recipe(tmp_path, tiny_tokenizer)
     before = {name: os.environ.get(name) for name in colocate._LAUNCHER}
+    own = seam.VLLMGeneration.sync_weights
     engine = Colocated(settings)
     generator, facts = engine.build(Model(model=settings.model, dtype="float16"))
     (llm,) = FakeLLM.made
@@ -102,7 +106,8 @@ def test_one_engine_serves_trainers_and_evaluations(tmp_path: Path, tiny_tokeniz
     other = {name: value.detach().clone() for name, value in llm.model.named_parameters()}
     with engine.serving():
         assert seam.LLM(model="anything", max_num_seqs=1) is llm
-    assert seam.LLM is FakeLLM
+        assert seam.VLLMGeneration.sync_weights is not own
+    assert (seam.LLM, seam.VLLMGeneration.sync_weights) == (FakeLLM, own)
     with torch.no_grad():
         for value in llm.model.parameters():
             value.zero_()
@@ -128,8 +133,22 @@ def test_a_model_of_another_shape_is_refused(tmp_path: Path, tiny_tokenizer: Pat
         engine.build(Model(model=f"path:{tmp_path / 'other'}"))
 
 
+def test_what_trl_must_merge_or_wake_is_left_to_it() -> None:
+    seen: list[Any] = []
+    sync = colocate._one_call(seen.append)
+    adapter = SimpleNamespace(enable_sleep_mode=False, model=SimpleNamespace(peft_config={}))
+    asleep = SimpleNamespace(enable_sleep_mode=True, model=SimpleNamespace())
+    sync(adapter)
+    sync(asleep)
+    assert seen == [adapter, asleep]
+
+
 @pytest.mark.parametrize("share", [True, False])
-def test_two_units_train_with_it(tmp_path: Path, tiny_tokenizer: Path, vllm: None, share: bool) -> None:
+def test_two_units_train_with_it(
+    tmp_path: Path, tiny_tokenizer: Path, vllm: None, share: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(watch, "TransformersGenerator")  # looks ask the engine,
+    monkeypatch.delattr(watch, "load_model")  # and take the unit's reference
     from codelab.evaluate.engines import Asker
     from codelab.records import open_run
     from codelab.sandbox import Pool
@@ -142,18 +161,30 @@ def test_two_units_train_with_it(tmp_path: Path, tiny_tokenizer: Path, vllm: Non
 
     settings = recipe(tmp_path, tiny_tokenizer, share)
     run = open_run(settings, "tiny", tmp_path / "results", [])
-    tasks = tasks_of_rows(enumerate(rows([11, 12, 601, 603, 604]), 1), "small")
+    tasks = tasks_of_rows(enumerate(rows([11, 12, 511, 512, 601, 603, 604]), 1), "small")
     engine = Colocated(settings)
     before = dict(os.environ)
     with Pool(1) as pool:
         lab = Lab(settings, run, {task.task_id: task for task in tasks}, Asker("docstring", tasks), pool.judge)
         for seed in (0, 1):
-            train_unit(lab, Unit(name="grpo", seed=seed), tasks[2:], lab.ask, engine)
+            train_unit(lab, Unit(name="grpo", seed=seed), tasks[4:], lab.ask, engine)
     assert len(FakeLLM.made) == (1 if share else 2)
     assert [llm.stopped for llm in FakeLLM.made] == ([False] if share else [True, True])
     assert {name: os.environ.get(name) for name in colocate._LAUNCHER} == {
         name: before.get(name) for name in colocate._LAUNCHER
     }
+    trained = load_file(tmp_path / "tuned-grpo-seed1" / "model.safetensors")
+    for name, value in FakeLLM.made[-1].model.named_parameters():
+        assert torch.allclose(value, trained[name], atol=1e-6), "the last look asked the policy after the last step"
+    looks, of_a_look = [row for row in run.steps_so_far() if "kl" in row], 2 * 2 + 2 * 2
+    assert [(row["arm"], row["step"]) for row in looks] == [(f"grpo-seed{i}", n) for i in (0, 1) for n in (0, 2)]
+    assert looks[0] | {"arm": "grpo-seed1"} == looks[2], "before the first step both are the start"
+    assert looks[0]["kl"] == pytest.approx(0, abs=1e-6)
+    assert all(row["kl"] > 0 and row["kl_samples"] == 4 and 0 <= row["pass@1"] <= 1 for row in looks[1::2])
+    assert sum(llm.asked for llm in FakeLLM.made) == 4 * 8 + 3 * of_a_look, "the look at the start is not repeated"
+    assert sum(llm.loads for llm in FakeLLM.made) == 4 + 3
+    (record,) = (tmp_path / "results").glob("tiny/.*/state.json")
+    assert "gpu_allocated holds vLLM's weights" in record.read_text()
     steps = [row for row in run.steps_so_far() if "loss" in row]
     assert [row["arm"] for row in steps] == ["grpo-seed0"] * 2 + ["grpo-seed1"] * 2
     for row in steps:

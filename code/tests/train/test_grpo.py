@@ -92,6 +92,7 @@ def test_the_whole_recipe_killed_and_continued_is_the_unbroken_one(tmp_path: Pat
     assert again.metrics["grpo.t0.8.pass@2.difference"].n == 4
     assert 0 < again.metrics["grpo-seed0.judging_share"].value < 1
     assert again.tables["pool"][-1]["tasks"] == 7
+    assert not [note for note in again.notes if "vLLM" in note], "there is none"
     assert {row["model"] for row in again.tables["hard_coded"]} == {"start", "grpo-seed0"}
     phases = {(phase.name, phase.variant) for phase in again.phases}
     assert {("prompts", None), ("sample", "pool"), ("set_up", "grpo-seed0"), ("train", "grpo-seed0")} <= phases
@@ -116,6 +117,8 @@ def test_arms_end_when_their_seconds_are_spent(tmp_path: Path, tiny_tokenizer: P
         assert last_look["step"] == rows[-1]["step"]
         assert float(last_look["seconds"]) == pytest.approx(float(rows[-1]["seconds"]), abs=1e-3)
         assert float(rows[-1]["kl_token"]) > 0, "measured where the loss has none too"
+    first, second = ([row[name] for name in row if name != "arm"] for row in read_steps(folder) if row["step"] == "0")
+    assert first == second, "both arms begin at the same start"
     run = Facts(folder, record)  # what the book reads of it is there
     assert set(ch10.steps(run)["arm"]) == set(ch10.looks(run)["arm"]) == {"a", "b"}
     assert ch10.ladder(run, "a").groupby("step")["percent"].sum().tolist() == pytest.approx(
