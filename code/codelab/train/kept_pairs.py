@@ -73,7 +73,8 @@ def _refuse_other(recipe: DpoRecipe, folder: Path, record: Record, data: Sequenc
     for key in _SAME:
         here, there = _at(mine, key), _at(record.recipe.values, key)
         if isinstance(here, Mapping) and isinstance(there, Mapping):
-            here = {name: value for name, value in here.items() if name in there}  # what later versions added is new
+            fields = type(getattr(recipe, key)).model_fields  # what later versions added had its default then
+            there = {name: field.default for name, field in fields.items()} | dict(there)
         if here != there:
             raise UserError(f"pairs_from {folder}: made with another {key} ({there}, here {here}): not the same pairs")
     if recipe.seeds[0] != record.seeds[0]:

@@ -123,6 +123,8 @@ def test_other_conditions_are_named(first: Path, tmp_path: Path, monkeypatch: py
 
     with pytest.raises(UserError, match=r"made with another drawn .*0\.5"):
         ask(drawn={"samples": 2, "temperature": 0.5})
+    with pytest.raises(UserError, match="made with another pairs"):
+        ask(pairs=again(first)["pairs"] | {"enlarged": None})
     with pytest.raises(UserError, match="made with another model"):
         ask(model="pypi:smollm2-135m")
     with pytest.raises(UserError, match="made with seed 0, here 1"):
@@ -134,6 +136,24 @@ def test_other_conditions_are_named(first: Path, tmp_path: Path, monkeypatch: py
         with pytest.raises(UserError, match=f"SHA-256 of {name} differs"):
             kept_pairs(DpoRecipe.model_validate(again(first)), tmp_path, len, [other])
     assert not list(tmp_path.iterdir()), "nothing half written"
+
+
+def test_what_an_older_record_could_not_say_counts_as_its_default(
+    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world(first, monkeypatch)
+    shutil.copytree(first / "results" / "first", results := tmp_path / "results" / "first")
+    (path,) = results.glob("*/record.json")
+    record = json.loads(path.read_text())
+    for name in ("enlarged", "least_tests"):
+        del record["recipe"]["values"]["pairs"][name]
+    path.write_text(json.dumps(record))
+    wanted = again(first) | {"pairs_from": str(results)}
+    facts = [mbpp.facts(first / "mbpp.jsonl")]
+    with pytest.raises(UserError, match=r"another pairs .*'enlarged': None"):
+        kept_pairs(DpoRecipe.model_validate(wanted), tmp_path, len, facts)
+    del wanted["pairs"]["enlarged"]
+    assert kept_pairs(DpoRecipe.model_validate(wanted), tmp_path, len, facts)[0]
 
 
 def test_pairs_stay_when_a_newer_record_appears(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
