@@ -4,7 +4,6 @@ A cell shows one with ``tables.show(...)`` as its last line, under ``#| label: t
 covered: captions and ids (cell options) and tables wider than a page (split them).
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Rows = Sequence[Mapping[str, Any]]
-_HIDDEN = re.compile(r"\]\([^)]*\)|[\[\]`*]|\\(?=[!-/:-@\[-`{-~])")  # targets, brackets, marks, escapes
 
 
 def show(
@@ -52,23 +50,7 @@ def show(
         colalign=["right" if right else "left" for right in numeric] if body else None,
         disable_numparse=True,
     )
-    text = _weighed(text, [[_escape(heading) for heading in names.values()], *body])
     return Markdown(f"{text}\n\n{note}\n" if note else f"{text}\n")
-
-
-def _weighed(text: str, rows: Sequence[Sequence[str]]) -> str:
-    """The table with a rule as long as what each column shows: Pandoc shares a wide table's width out by the rule.
-
-    Link targets and escapes are source that no reader sees.
-    """
-    head, rule, *rest = text.split("\n")
-    marks = rule.strip("|").split("|")
-    for place, mark in enumerate(marks):
-        seen = max(len(_HIDDEN.sub("", row[place])) for row in rows)
-        marks[place] = (
-            (":" if mark.startswith(":") else "-") + "-" * max(1, seen - 2) + (":" if mark.endswith(":") else "-")
-        )
-    return "\n".join([head, f"|{'|'.join(marks)}|", *rest])
 
 
 def _cell(value: Any, fmt: str, unit: str | None, heading: str) -> str:

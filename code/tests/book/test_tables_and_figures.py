@@ -24,16 +24,6 @@ ROWS = [
 ]
 
 
-def test_the_rule_is_as_long_as_what_a_reader_sees() -> None:
-    link = "[`a/b`](../results/a/b/record.json)"
-    _, rule, row = tables.show([{"run": link, "share": 0.5, "why": r"1\. one"}], formats={"share": ".1f"}).splitlines()[
-        :3
-    ]
-    left, right, why = rule.strip("|").split("|")
-    assert (left, right, why) == (":--", "----:", ":-----")
-    assert link in row
-
-
 def test_table() -> None:
     text = tables.show(
         ROWS,
