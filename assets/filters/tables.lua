@@ -4,11 +4,13 @@
 
 local LINE = 96 -- characters on one line of a table in the PDF
 
--- Heads are bold, hence a little wider than their letters.
+-- Heads are bold and code is set in a wider face, hence a factor.
 local function measure(cell, found, factor)
   local text = pandoc.utils.stringify(cell.contents)
+  cell.contents:walk({ Code = function() factor = math.max(factor, 1.25) end })
   found.longest = math.max(found.longest, (utf8.len(text) or #text) * factor)
-  for word in text:gmatch("%S+") do found.word = math.max(found.word, (utf8.len(word) or #word) * factor) end
+  -- A line may end after a hyphen.
+  for word in text:gmatch("[^%s%-]+") do found.word = math.max(found.word, (utf8.len(word) or #word) * factor) end
   return (cell.col_span or 1) == 1
 end
 
