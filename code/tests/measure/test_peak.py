@@ -67,11 +67,14 @@ def _in_four_bits(model: Any) -> Any:
 @pytest.mark.parametrize("targets", [None, ("q", "down"), ("k", "v", "up"), ("q", "o")])
 def test_a_block_in_four_bits_shares_inputs(targets: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
-    # Asked without a device it speaks of CUDA's autocast; these layers then cast nothing there.
-    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: True)
+    # Asked without a device it speaks of CUDA's autocast, under which these layers cast nothing. Asked with one it must
+    # tell the truth: autocast restores on leaving what it was told on entering.
+    enabled = torch.is_autocast_enabled
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *device: enabled(*device) if device else True)
     step = Step("qlora", 1, TOKENS, rank=8, targets=targets)
     three, one = saved_bytes(3, step), saved_bytes(1, step)
     assert (three - one) / 2 == pytest.approx(TOKENS * block_bytes(SHAPE, step), rel=0.002)
+    assert not enabled("cpu")
 
 
 @pytest.mark.parametrize("step", [FULL, HALVED, ALL, TWO], ids=["full", "half", "all", "two"])
