@@ -10,7 +10,7 @@ import typer
 from codelab.cli import complete
 from codelab.cli.app import app
 from codelab.cli.registry import load
-from codelab.cli.run import check_machine, execute
+from codelab.cli.run import Notes, check_machine, execute
 from codelab.errors import UserError
 from codelab.evaluate.recipe import EvaluateRecipe
 from codelab.records import parse_recipe, read_yaml
@@ -34,10 +34,7 @@ def evaluate(
         float | None, typer.Option(help="Seconds after which the run pauses; the same command continues it.")
     ] = None,
     *,
-    note: Annotated[
-        list[str] | None,
-        typer.Option(help="What a reader of the record must know, such as: shared the GPU with another run."),
-    ] = None,
+    note: Notes = None,
 ) -> None:
     """Answer MBPP with a model and judge every completion.
 

@@ -28,6 +28,12 @@ _EXTRA_MODULES = {
 }
 
 
+Notes = Annotated[
+    list[str] | None,
+    typer.Option(help="What a reader of the record must know, such as: shared the GPU with another run."),
+]
+
+
 @app.command("run")
 def run(
     recipe: Annotated[
@@ -43,10 +49,7 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check recipe and machine, then stop.")] = False,
     *,
-    note: Annotated[
-        list[str] | None,
-        typer.Option(help="What a reader of the record must know, such as: shared the GPU with another run."),
-    ] = None,
+    note: Notes = None,
 ) -> None:
     """Run a recipe once and write its record below results/.
 

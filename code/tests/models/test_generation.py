@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 
 from codelab.models.transformers_generation import TransformersGenerator
 
-from .tiny import model, tokenizer
+from .tiny import StopAfter, model, tokenizer
 
 PROMPTS = [Prompt(f"task-{i}", "def f(x):" + "\n    pass" * (i * 3 % 7)) for i in range(6)]
 
@@ -28,17 +28,6 @@ class StopAt:
 
     def finished(self, completion: str) -> bool:
         return self.mark in completion
-
-
-@dataclass(frozen=True)
-class StopAfter:
-    """Ended once the text has some characters."""
-
-    length: int
-    strings: tuple[str, ...] = ()
-
-    def finished(self, completion: str) -> bool:
-        return len(completion) >= self.length
 
 
 def stopping(prompts, rule):

@@ -16,21 +16,10 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from codelab.models import transformers_generation, transformers_pool
 from codelab.models.transformers_generation import TransformersGenerator, draw_in_nucleus
 
-from .tiny import model, tokenizer
+from .tiny import StopAfter, model, tokenizer
 
 NEW = 40
 SAMPLINGS = [Sampling(NEW), Sampling(NEW, 0.9), Sampling(NEW, 1.3, 0.95), Sampling(NEW, 1.3, 0.95, ignore_end=True)]
-
-
-@dataclass(frozen=True)
-class StopAfter:
-    """Ended once the text has some characters."""
-
-    length: int
-    strings: tuple[str, ...] = ()
-
-    def finished(self, completion: str) -> bool:
-        return len(completion) >= self.length
 
 
 @dataclass(frozen=True)

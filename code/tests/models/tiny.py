@@ -1,6 +1,18 @@
-"""Tiny random models and a byte-level tokenizer, made in memory: no weights, no network."""
+"""Tiny random models, a byte-level tokenizer and a stop rule, made in memory: no weights, no network."""
 
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class StopAfter:
+    """Ended once the text has some characters."""
+
+    length: int
+    strings: tuple[str, ...] = ()
+
+    def finished(self, completion: str) -> bool:
+        return len(completion) >= self.length
 
 
 def tokenizer(chat: bool = False) -> Any:
