@@ -42,7 +42,7 @@ class Pool:
 
     Args:
         workers: servers; None for one a core.
-        limits: for all samples, or by task id (from ``calibrate``).
+        limits: for all samples, or by task id (from ``calibrate``); a task that is not named there gets the defaults.
         retry: which timeouts run again, alone: ``wall`` those that ran out of real time before their CPU time (other
             work may have kept the CPU from them; a program that used its whole CPU allowance would use it again),
             ``all``, or ``none``.
@@ -129,7 +129,7 @@ class Pool:
             if sample.key in seen:
                 raise UserError(f"sandbox: two samples of task {sample.task.task_id} have the index {sample.index}")
             seen.add(sample.key)
-            limits = self.limits if isinstance(self.limits, Limits) else self.limits[sample.task.task_id]
+            limits = self.limits if isinstance(self.limits, Limits) else self.limits.get(sample.task.task_id, Limits())
             program = json.dumps(sample.program)  # escaped, so that halves of characters travel too
             yield Job(sample, f'{{"program": {program}, "steps": {_plan(sample).json}}}'.encode(), limits)
 
