@@ -6,10 +6,12 @@ beyond rounding. Not covered: several GPUs, and paged memory, which is what vLLM
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from codelab.models.generation import Completion, Prompt, Sampling, encode, end_tokens, finish, sample_seed
@@ -76,7 +78,7 @@ class TransformersGenerator:
         moves = self.cache == "dynamic" and movable(config)
         running: Pool | None = None
         steps = min(self.check_every, sampling.max_new_tokens)
-        with torch.inference_mode():
+        with torch.inference_mode(), _any_length():
             while waiting or running:
                 if running:
                     # The ended leave before others come: never two batches' keys and values at once.
@@ -179,6 +181,13 @@ class TransformersGenerator:
             cache_implementation=self.cache if own and self.cache != "dynamic" else None,
             max_cache_len=longest if own and self.cache != "dynamic" else None,
         )
+
+
+def _any_length() -> AbstractContextManager[None]:
+    """Attention without cuDNN, which plans anew for every length: tens of milliseconds for each token of a batch."""
+    allowed = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    manager: AbstractContextManager[None] = sdpa_kernel(allowed)
+    return manager
 
 
 def _unfinished(pool: Pool) -> Pool | None:
