@@ -24,6 +24,9 @@ class TransformersOptions(Strict):
     batch_tokens: int = Field(default=262_144, ge=1, description="rows times longest prompt and answer, at most")
     check_every: int = Field(default=16, ge=1, description="tokens between two looks at the stop rule")
     cache: Literal["dynamic", "static"] = "dynamic"
+    cudnn_attention: bool = Field(
+        default=False, description="let PyTorch take cuDNN's attention, which plans anew for every length"
+    )
 
 
 class VllmOptions(Strict):

@@ -6,14 +6,13 @@ beyond rounding. Not covered: several GPUs, and paged memory, which is what vLLM
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from codelab.models.attention import any_length
 from codelab.models.generation import Completion, Prompt, Sampling, encode, end_tokens, finish, sample_seed
 from codelab.models.transformers_pool import Pool, Row, RunningText, movable, pack, roomy_cache
 
@@ -36,6 +35,7 @@ class TransformersGenerator:
         cache: ``dynamic``, or ``static`` for a cache of fixed shape, which transformers compiles on a GPU. Rows leave
             a dynamic cache alone; with a static one, or where the model's layers forget tokens (sliding windows), a
             batch takes as long as its longest row.
+        cudnn_attention: let PyTorch choose cuDNN's attention, which plans anew at every step of a growing batch.
         on_rows: called with the number of completions that ended, after each look at which any did.
     """
 
@@ -48,6 +48,7 @@ class TransformersGenerator:
         batch_tokens: int = 262_144,
         check_every: int = 16,
         cache: Literal["dynamic", "static"] = "dynamic",
+        cudnn_attention: bool = False,
         on_rows: Progress | None = None,
     ) -> None:
         self.model = model.eval()
@@ -56,6 +57,7 @@ class TransformersGenerator:
         self.batch_tokens = batch_tokens
         self.check_every = check_every
         self.cache = cache
+        self.cudnn_attention = cudnn_attention
         self.on_rows = on_rows
         self.ends = end_tokens(tokenizer, model.generation_config)
         pad = tokenizer.pad_token_id
@@ -78,7 +80,7 @@ class TransformersGenerator:
         moves = self.cache == "dynamic" and movable(config)
         running: Pool | None = None
         steps = min(self.check_every, sampling.max_new_tokens)
-        with torch.inference_mode(), _any_length():
+        with torch.inference_mode(), any_length(cudnn=self.cudnn_attention):
             while waiting or running:
                 if running:
                     # The ended leave before others come: never two batches' keys and values at once.
@@ -181,13 +183,6 @@ class TransformersGenerator:
             cache_implementation=self.cache if own and self.cache != "dynamic" else None,
             max_cache_len=longest if own and self.cache != "dynamic" else None,
         )
-
-
-def _any_length() -> AbstractContextManager[None]:
-    """Attention without cuDNN, which plans anew for every length: tens of milliseconds for each token of a batch."""
-    allowed = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-    manager: AbstractContextManager[None] = sdpa_kernel(allowed)
-    return manager
 
 
 def _unfinished(pool: Pool) -> Pool | None:

@@ -19,6 +19,7 @@ from trl import DPOConfig, DPOTrainer
 
 from codelab.errors import Paused, UserError
 from codelab.measure import Meter
+from codelab.models.attention import any_length
 from codelab.models.generation import encode
 from codelab.train.arms import Lab
 from codelab.train.arms_recipe import Unit
@@ -109,7 +110,7 @@ def _train(lab: Lab[DpoRecipe], unit: Unit, pairs: Sequence[Pair], weights: Path
     if best and resume and best.lost(int(resume.rpartition("-")[2]), recipe.watch.every):
         shutil.rmtree(checkpoints)  # of another machine, say: only from the beginning can the best look be had
         resume = newest_checkpoint(checkpoints, run, label)
-    with meter.phase("train") as whole:
+    with meter.phase("train") as whole, any_length():
         trainer.train(resume_from_checkpoint=resume)
     if watch:
         watch.split(whole)

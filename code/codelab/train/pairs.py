@@ -1,9 +1,9 @@
 """Preference pairs by execution: the chosen program passes a task's tests, the rejected one is known to fail them.
 
-The model's own passing program is chosen first, the reference where it has none; rejected are its own failures, by
-class, and failing mutants of the reference. Where the reference is chosen, both sides are printed from their syntax
-trees, so that layout tells nothing. Both sides are matched by length, since DPO would learn length otherwise. Pure and
-seeded: no torch, no processes. Not covered: sampling and judging (``codelab.train.candidates``).
+The model's own passing program is chosen first, the reference where it has none (a recipe may leave either out);
+rejected are its own failures, by class, and failing mutants of the reference. Where the reference is chosen, both sides
+are printed from their syntax trees, so that layout tells nothing. Lengths are matched, since DPO would learn length
+otherwise. Pure and seeded: no torch, no processes. Not covered: sampling and judging (``codelab.train.candidates``).
 """
 
 import ast
@@ -34,6 +34,11 @@ class PairSettings(Strict):
     least_tests: int = Field(default=2, ge=1, description="different examples that such a pair must have")
     mix: dict[str, float] = Field(
         description="largest share that each class of rejected program may have; a class not named is left out"
+    )
+    chosen: tuple[Literal["own", "reference"], ...] = Field(
+        default=("own", "reference"),
+        min_length=1,
+        description="which passing programs: the model's own where there are any; mutants face references alone",
     )
     per_task: int = Field(default=8, ge=1, description="pairs a task, at most")
     chosen_uses: int = Field(default=4, ge=1, description="pairs that one program may be chosen in")
@@ -189,8 +194,10 @@ def make_pairs(
 
 
 def _of_task(group: list[Candidate], settings: PairSettings, length: Length, choose: random.Random) -> list[Pair]:
-    own = [one for one in group if one.source == "own" and one.passes]
-    reference = [one for one in group if one.source == "reference" and one.passes]
+    own, reference = (
+        [one for one in group if source in settings.chosen and one.source == source and one.passes]
+        for source in ("own", "reference")
+    )
     uses: dict[str, int] = defaultdict(int)
     waiting: dict[str, list[Candidate]] = defaultdict(list)
     failing = [one for one in group if not one.passes and one.kind in settings.mix]

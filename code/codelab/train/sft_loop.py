@@ -5,6 +5,7 @@ from typing import Any
 from codelab.errors import Paused, UserError
 from codelab.measure import Meter
 from codelab.models import load_model
+from codelab.models.attention import any_length
 from codelab.records import Run
 from codelab.tasks import mbpp
 from codelab.train.callbacks import QUIET, RecordSteps, newest_checkpoint
@@ -48,7 +49,7 @@ def train(recipe: SftRecipe, run: Run, rows: list[Example]) -> None:
         model=loaded.model, args=arguments, train_dataset=Dataset.from_list(encoded),
         processing_class=loaded.tokenizer, peft_config=_adapter(recipe), callbacks=[callback],
     )  # fmt: skip
-    with meter.phase("train"):
+    with meter.phase("train"), any_length():
         trainer.train(resume_from_checkpoint=newest_checkpoint(run.work / "sft", run))
     if callback.paused:
         raise Paused

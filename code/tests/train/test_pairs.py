@@ -93,6 +93,17 @@ def test_own_programs_are_chosen_before_the_reference() -> None:
     assert (pair.chosen, pair.rejected) == (solved, fails)
 
 
+def test_either_source_of_chosen_programs_may_be_left_out() -> None:
+    alone = make_pairs(many(), PairSettings(mix=EVEN, chosen=("own",)), len, 0)
+    assert {pair.chosen.source for pair in alone} == {"own"}
+    assert "mutant" not in {pair.rejected.source for pair in alone}
+    given = make_pairs(many(), PairSettings(mix=EVEN, chosen=("reference",)), len, 0)
+    assert {pair.chosen.source for pair in given} == {"reference"}
+    assert {pair.rejected.source for pair in given} == {"own", "mutant"}
+    with pytest.raises(ValidationError, match="chosen"):
+        PairSettings(mix=EVEN, chosen=())
+
+
 def test_no_class_exceeds_its_share() -> None:
     mix = {"wrong_value": 0.6, "exception": 0.5, "syntax": 0.1}
     pairs = make_pairs(many(), PairSettings(mix=mix, mean_difference=99), len, 0)
