@@ -1,8 +1,8 @@
 """Recipe kind ``compare``: recorded evaluations held against one another task by task, kept as a record of its own.
 
 Chapters write "better" only from a paired interval, and read it from here. The evaluations are the newest successful
-ones of their recipes, in the results folder that this record goes to. Not covered: making them (kind ``evaluate``), and
-looking at two of them on the command line (``codelab compare``).
+ones of their recipes, or runs that are named, in the results folder that this record goes to. Not covered: making them
+(kind ``evaluate``), and looking at two of them on the command line (``codelab compare``).
 """
 
 from dataclasses import asdict
@@ -23,7 +23,10 @@ SAMPLED = "sampled"
 
 
 class Pair(Strict):
-    """Two evaluations by the names of their folders below ``results``; the difference is the second minus the first."""
+    """Two evaluations by their folders below ``results``; the difference is the second minus the first.
+
+    ``RECIPE`` means its newest success, ``RECIPE/RUN`` one run, which a later one does not replace.
+    """
 
     first: str
     second: str
@@ -67,15 +70,17 @@ def run(recipe: CompareRecipe, run: Run) -> None:
 
 
 def newest(results: Path, name: str, device: str | None) -> Path:
-    """Folder of the newest successful run of a recipe.
+    """Folder of the newest successful run of a recipe, or of the one run that the name goes on to, ``RECIPE/RUN``.
 
     Raises:
         UserError: there is none.
     """
+    recipe, _, run = name.partition("/")
     good = [
         (record.started, folder)
-        for folder, record in find_records(results, name)
+        for folder, record in find_records(results, recipe)
         if record.state == "ok"
+        and run in {"", folder.name}
         and (device is None or device.lower() in (record.device.name if record.device else "cpu").lower())
     ]
     if not good:

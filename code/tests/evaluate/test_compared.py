@@ -64,6 +64,32 @@ def test_the_newest_success_counts_and_a_missing_one_is_one_line(tmp_path: Path,
         compared(tmp_path, recipe(up={"first": "base", "second": "gone"}))
 
 
+def test_a_named_run_is_compared_although_a_newer_one_is_there(tmp_path: Path) -> None:
+    first = record(tmp_path, "base", lambda *_: False)
+    early = first.rename(first.with_name("20200101T000000Z-cpu"))
+    path = early / "record.json"
+    path.write_text(path.read_text().replace('"started": "20', '"started": "19'))
+    record(tmp_path, "base", lambda setting, task, index: task < 30)
+    name = f"base/{early.name}"
+    assert newest(tmp_path, "base", None) != newest(tmp_path, name, None) == early
+    found = compared(tmp_path, recipe(since={"first": name, "second": "base"}))
+    assert found.metrics["since.greedy.pass@1.difference"].value == pytest.approx(19 / 40)  # tasks begin at 11
+    assert [data.name for data in found.data] == [name, "base"]
+    with pytest.raises(UserError, match="base/gone: no successful run to compare"):
+        newest(tmp_path, "base/gone", None)
+
+
+def test_the_runs_that_recipes_name_are_recorded() -> None:
+    pairs = [
+        pair
+        for path in RECIPES.glob("compare-*.yaml")
+        for pair in RECIPE.model_validate(yaml.safe_load(path.read_text())).pairs.values()
+    ]
+    named = {name for pair in pairs for name in (pair.first, pair.second) if "/" in name}
+    assert named
+    assert [name for name in named if not (RECIPES.parent / "results" / name / "record.json").exists()] == []
+
+
 def test_the_recipe_of_the_data_mixes_names_what_the_evaluations_are_called() -> None:
     from codelab.cli.evaluate import slug
 

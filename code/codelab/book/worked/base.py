@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POINTS = 150
+SPLITS = ("train", "validation", "test")
 
 
 def training_curve(runs: Mapping[str, Facts], points: int = POINTS) -> "pd.DataFrame":
@@ -23,12 +24,11 @@ def training_curve(runs: Mapping[str, Facts], points: int = POINTS) -> "pd.DataF
 
     Args:
         runs: pretraining or fine-tuning runs by the name that the plot gives them.
-        points: stretches; a run of fewer steps keeps every step. Fine-tuning groups pairs by length, so that its loss
-            rises and falls every fifty steps; ten stretches even that out.
+        points: stretches; a run of fewer steps keeps every step.
 
     Returns:
         Columns ``name``, ``step`` (the last of the stretch), ``loss`` (nats a token); for pretraining also ``tokens_m``
-        (millions, repeats counted) and ``seconds`` of training.
+        (millions, repeats counted) and ``seconds`` of training, for fine-tuning ``epoch`` (passes over its pairs).
     """
     import pandas as pd  # noqa: PLC0415
 
@@ -36,12 +36,17 @@ def training_curve(runs: Mapping[str, Facts], points: int = POINTS) -> "pd.DataF
     for name, run in runs.items():
         steps = run.steps().dropna(subset=["loss"]).reset_index(drop=True)
         stretch = steps.index * min(points, len(steps)) // len(steps)
-        kept = [column for column in ("step", "tokens", "seconds") if column in steps]
+        kept = [column for column in ("step", "tokens", "seconds", "epoch") if column in steps]
         part = steps.groupby(stretch).agg({"loss": "mean", **dict.fromkeys(kept, "last")})
         if "tokens" in part:
             part["tokens_m"] = part.pop("tokens") / 1e6
         parts.append(part.assign(name=name))
     return pd.concat(parts, ignore_index=True)
+
+
+def largest_jump(run: Facts) -> float:
+    """The largest rise of the training loss from one logged step to the next, in nats a token."""
+    return float(run.steps()["loss"].dropna().diff().max())
 
 
 def heldout_curve(runs: Mapping[str, Facts]) -> "pd.DataFrame":
@@ -125,9 +130,10 @@ def mixes(trained: Mapping[str, Facts], scored: Mapping[str, Facts]) -> list[dic
             training, before the others.
 
     Returns:
-        ``name``, ``mbpp`` (times a task is seen), ``instructions`` (pairs), ``steps``, ``epochs``, ``loss``,
-        ``seconds``, ``greedy``, ``setting`` (of the samples), ``one`` and ``ten`` (pass@1 and pass@10), each score with
-        ``_low`` and ``_high``.
+        ``name``, ``mbpp`` (times a task is seen), ``instructions`` (pairs), ``steps``, ``epochs``, ``loss`` (of the
+        last steps), ``train``, ``validation`` and ``test`` (nats a token of MBPP's reference solutions; None where the
+        run did not score them), ``seconds``, ``greedy``, ``setting`` (of the samples), ``one`` and ``ten`` (pass@1 and
+        pass@10), each score with ``_low`` and ``_high``.
 
     Raises:
         UserError: a fine-tuned model has no evaluation, or a model was evaluated at more than one temperature.
@@ -135,7 +141,29 @@ def mixes(trained: Mapping[str, Facts], scored: Mapping[str, Facts]) -> list[dic
     if missing := [name for name in trained if name not in scored]:
         raise UserError(f"data mixes: {missing[0]}: no evaluation of this model was given")
     names = [name for name in scored if name not in trained] + list(trained)
-    return [{"name": name} | _training(trained.get(name)) | _scores(scored[name]) for name in names]
+    untrained = dict.fromkeys(("mbpp", "instructions", "pairs", "steps", "epochs", "rate", "loss", *SPLITS, "seconds"))
+    return [
+        {"name": name} | (training(trained[name]) if name in trained else untrained) | _scores(scored[name])
+        for name in names
+    ]
+
+
+def training(run: Facts) -> dict[str, Any]:
+    """What a fine-tuning run read and how well it fits: the columns that :func:`mixes` has of it, and its ``rate``."""
+    values = run.record.recipe.values
+    epochs = values["steps"] * values["batch"] / run.number("pairs")
+    pairs = {data.name: data.rows for data in run.record.data}
+    return {
+        "mbpp": values["mix"]["mbpp_repeats"] * epochs,
+        "instructions": pairs.get("instructions", 0),
+        "pairs": int(run.number("pairs")),
+        "steps": values["steps"],
+        "epochs": epochs,
+        "rate": values["rate"],
+        "loss": run.number("final_loss"),
+        **{split: _metric(run, f"loss.{split}") for split in SPLITS},
+        "seconds": run.phase("train").seconds,
+    }
 
 
 def gains(run: Facts, quantity: str, names: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -160,23 +188,6 @@ def gains(run: Facts, quantity: str, names: Mapping[str, str]) -> list[dict[str,
         points = {"value": 100 * gap.value, "low": 100 * gap.low, "high": 100 * gap.high}
         rows.append({"name": name, **points, "tasks": gap.n})
     return rows
-
-
-def _training(run: Facts | None) -> dict[str, Any]:
-    if run is None:
-        return dict.fromkeys(("mbpp", "instructions", "pairs", "steps", "epochs", "loss", "seconds"))
-    values = run.record.recipe.values
-    epochs = values["steps"] * values["batch"] / run.number("pairs")
-    pairs = {data.name: data.rows for data in run.record.data}
-    return {
-        "mbpp": values["mix"]["mbpp_repeats"] * epochs,
-        "instructions": pairs.get("instructions", 0),
-        "pairs": int(run.number("pairs")),
-        "steps": values["steps"],
-        "epochs": epochs,
-        "loss": run.number("final_loss"),
-        "seconds": run.phase("train").seconds,
-    }
 
 
 def _scores(run: Facts) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Chapter 8's tables and plot frames, reshaped from an evaluation's record.
+"""Chapter 8's tables and plot frames, reshaped from the records of evaluations, of their comparison and of the judge.
 
 Nothing is computed here but selection, order and names: scores and intervals are in the record. Not covered: the
 evaluation (``codelab.evaluate``).
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
-from codelab.book.formats import Markdown
+from codelab.book.formats import Markdown, interval
 from codelab.errors import UserError
 
 if TYPE_CHECKING:
@@ -91,6 +91,65 @@ def failure_counts(run: Facts, split: str = "test") -> "pd.DataFrame":
     frame = failures(run, split)
     wide = frame.pivot_table("count", "class", "setting", sort=False).astype(int)
     return wide.reset_index().rename_axis(columns=None)
+
+
+def outcomes(runs: Mapping[str, Facts], key: str, split: str = "test", least: float = 0.0) -> "pd.DataFrame":
+    """What became of several models' completions at one setting: a row a class and model, as :func:`failures` has them.
+
+    Args:
+        runs: evaluations by the name that the plot gives them.
+        key: the setting, ``greedy`` or ``t0.6``.
+        split: the split of MBPP.
+        least: leave out classes that reach this share in no model.
+    """
+    import pandas as pd  # noqa: PLC0415
+
+    parts = [failures(run, split).assign(model=name) for name, run in runs.items()]
+    frame = pd.concat([part[part["setting"] == setting(key)] for part in parts])
+    largest = frame.groupby("class")["share"].max()
+    every = pd.MultiIndex.from_product(
+        [[name for name in CLASSES.values() if largest.get(name, -1) >= least], list(runs)], names=["class", "model"]
+    )
+    filled = frame.set_index(["class", "model"])[["count", "share", "percent"]].reindex(every, fill_value=0)
+    return filled.reset_index()
+
+
+def compared(run: Facts, pair: str) -> list[dict[str, Any]]:
+    """One pair of a ``compare`` record: a row a setting and k, the difference's interval in points as text.
+
+    Returns:
+        ``name``, ``first``, ``second`` and ``difference`` as shares, ``ci``, ``tasks`` and ``verdict``.
+
+    Raises:
+        UserError: the record has no such pair.
+    """
+    rows = [row for row in run.frame("comparison").to_dict("records") if row["pair"] == pair]
+    if not rows:
+        raise UserError(f"{run.folder}: no pair {pair!r}")
+    kept = ("first", "second", "difference", "tasks", "verdict")
+    return [
+        {
+            "name": f"{setting(row['setting'])}, pass@{row['k']}",
+            **{key: row[key] for key in kept},
+            "ci": interval(row["low"], row["high"], "+.1f points", "share").rpartition("\N{NO-BREAK SPACE}")[0],
+        }
+        for row in rows
+    ]
+
+
+def advantage(run: Facts, evaluator: str) -> list[dict[str, float]]:
+    """How many times as fast this judge is as another: a row a set of samples and number of workers, smallest first.
+
+    Args:
+        run: of kind ``bench``.
+        evaluator: the other one's name in the record.
+
+    Returns:
+        ``ratio``, ``low`` and ``high``.
+    """
+    rows = [row for row in run.frame("speed").to_dict("records") if row["evaluator"] == evaluator]
+    kept = [{key: float(row[key]) for key in ("ratio", "low", "high")} for row in rows]
+    return sorted(kept, key=lambda row: row["ratio"])
 
 
 def conditions(run: Facts) -> list[dict[str, str]]:

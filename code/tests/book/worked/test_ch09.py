@@ -187,3 +187,15 @@ def test_quality_is_in_points_and_a_missing_table_is_named(run: Facts) -> None:
     assert (shown["value"], shown["low"], shown["high"]) == (pytest.approx(1), pytest.approx(-2), pytest.approx(3))
     with styled():
         assert figures.differences([shown], "points").axes
+
+
+def test_the_parting_of_two_engines_is_the_median_of_first_differences(
+    run: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = [{"first": "abcd", "other": "abcd"}, {"first": "ab", "other": "a"}]
+    monkeypatch.setattr(Facts, "samples", lambda _: samples)
+    run.record.tables["differences_other"] = [{"spacing": 0.25}, {"spacing": 0.5}, {"spacing": 8.0}]
+    try:
+        assert ch09.parting(run) == {"characters": 3.0, "spacing": 0.5}
+    finally:
+        del run.record.tables["differences_other"]
