@@ -4,13 +4,14 @@ Nothing is computed here but selection, order, names and shares of a sum: rates,
 are in the records. Not covered: the experiments (``codelab.train.engines``, ``codelab.train.counterparts``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
 from codelab.book.formats import interval, show
 from codelab.book.worked.ch08 import setting
 from codelab.errors import UserError
+from codelab.records import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -248,15 +249,31 @@ def _rows(run: Facts, table: str) -> list[dict[str, Any]]:
     return [dict(row) for row in run.record.tables[table]]
 
 
-def parting(run: Facts) -> dict[str, float]:
-    """Of a record of kind ``agreement``: how long the answers are, and how coarse its numbers where two texts part.
+def agreements(runs: Mapping[str, Facts]) -> list[dict[str, Any]]:
+    """A row a record of kind ``agreement``: how many greedy texts are the same, and what may part the others.
+
+    Args:
+        runs: by the name of the model.
 
     Returns:
-        ``characters``, the mean of the first engine's answers, and ``spacing``, the median over the first differences
-        between the engines of the distance between neighbouring numbers at the size of the largest logit.
+        ``name``, ``dtype``, ``texts``, ``other`` and ``control`` (shares that are identical in the other engine, and in
+        the first one with another batch size) with ``other_ci`` and ``control_ci``, ``characters`` (mean of the first
+        engine's answers) and ``spacing`` (of numbers at the size of the largest logit, median over first differences).
     """
-    lengths = [len(row["first"]) for row in run.samples()]
-    return {
-        "characters": sum(lengths) / len(lengths),
-        "spacing": float(run.frame("differences_other")["spacing"].median()),
-    }
+    rows = []
+    for model, run in runs.items():
+        lengths = [len(row["first"]) for row in run.samples()]
+        row: dict[str, Any] = {"name": model, "dtype": run.record.recipe.values["answers"]["dtype"]}
+        for key in ("other", "control"):
+            same = run.metric(f"{key}.identical")
+            row |= {key: same.value, f"{key}_ci": _ends(same), "texts": same.n}
+        row["characters"] = sum(lengths) / len(lengths)
+        row["spacing"] = float(run.frame("differences_other")["spacing"].median())
+        rows.append(row)
+    return rows
+
+
+def _ends(metric: Metric) -> str:
+    if metric.low is None or metric.high is None:
+        raise UserError("agreement: a share has no interval")
+    return interval(metric.low, metric.high, ".1f %", "share").rpartition("\N{NO-BREAK SPACE}")[0]

@@ -11,7 +11,7 @@ from codelab.book.facts import Facts
 from codelab.book.style import styled
 from codelab.book.worked import ch09
 from codelab.errors import UserError
-from codelab.records import Environment, open_run, read_record
+from codelab.records import Environment, Hardware, Recipe, open_run, read_record
 from codelab.train.engines import experiment, report
 from codelab.train.engines.recipe import EnginesRecipe
 
@@ -189,13 +189,25 @@ def test_quality_is_in_points_and_a_missing_table_is_named(run: Facts) -> None:
         assert figures.differences([shown], "points").axes
 
 
-def test_the_parting_of_two_engines_is_the_median_of_first_differences(
-    run: Facts, monkeypatch: pytest.MonkeyPatch
+def test_agreements_stand_beside_their_control_the_length_of_answers_and_the_spacing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples = [{"first": "abcd", "other": "abcd"}, {"first": "ab", "other": "a"}]
-    monkeypatch.setattr(Facts, "samples", lambda _: samples)
-    run.record.tables["differences_other"] = [{"spacing": 0.25}, {"spacing": 0.5}, {"spacing": 8.0}]
-    try:
-        assert ch09.parting(run) == {"characters": 3.0, "spacing": 0.5}
-    finally:
-        del run.record.tables["differences_other"]
+    class Asked(Recipe):
+        answers: dict[str, str]
+
+    asked = Asked(kind="agreement", title="t", hardware=Hardware(minutes=1), answers={"dtype": "float16"})
+    found = open_run(asked, "agreement-tiny", tmp_path, [])
+    found.environment(Environment(python="3", platform="p", cpu="c", cores=1, memory_bytes=1, packages={}), None)
+    for key, value in (("other", 0.5), ("control", 0.75)):
+        found.metric(f"{key}.identical", value, low=value - 0.25, high=value + 0.125, n=2)
+    found.table("differences_other", [{"spacing": 0.25}, {"spacing": 0.5}, {"spacing": 8.0}])
+    monkeypatch.setattr(Facts, "samples", lambda _: [{"first": "abcd"}, {"first": "ab"}])
+    folder = found.finish()
+    run = Facts(folder, read_record(folder))
+    assert ch09.agreements({"M": run}) == [
+        {"name": "M", "dtype": "float16", "texts": 2, "other": 0.5, "other_ci": "25.0–62.5", "control": 0.75,
+         "control_ci": "50.0–87.5", "characters": 3.0, "spacing": 0.5}
+    ]  # fmt: skip
+    run.record.metrics["other.identical"].low = None
+    with pytest.raises(UserError, match="no interval"):
+        ch09.agreements({"M": run})
