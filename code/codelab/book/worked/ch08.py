@@ -114,6 +114,15 @@ def outcomes(runs: Mapping[str, Facts], key: str, split: str = "test", least: fl
     return filled.reset_index()
 
 
+def outcome_counts(runs: Mapping[str, Facts], split: str = "test") -> "pd.DataFrame":
+    """Several models' outcomes as counts: a row a class, a column a model and setting."""
+    import pandas as pd  # noqa: PLC0415
+
+    parts = [failure_counts(run, split).set_index("class").add_prefix(f"{name}, ") for name, run in runs.items()]
+    wide = pd.concat(parts, axis="columns").fillna(0).astype(int)
+    return wide.reindex([name for name in CLASSES.values() if name in wide.index]).rename_axis("Outcome").reset_index()
+
+
 def compared(run: Facts, pair: str) -> list[dict[str, Any]]:
     """One pair of a ``compare`` record: a row a setting and k, the difference's interval in points as text.
 

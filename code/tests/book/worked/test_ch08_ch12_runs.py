@@ -55,6 +55,12 @@ def test_the_outcomes_of_two_models_stand_side_by_side_at_one_setting(evaluated:
     few = ch08.outcomes({"released": evaluated, "tuned": other}, "greedy", least=0.5)
     assert few["class"].tolist() == ["wrong value", "wrong value", "syntax error", "syntax error"]
     assert few["percent"].tolist() == [75, 0, 0, 100]
+    assert ch08.outcome_counts({"released": evaluated, "tuned": other}).to_dict("split")["data"] == [
+        ["passes", 1, 0, 0],
+        ["wrong value", 3, 0, 0],
+        ["syntax error", 0, 0, 4],
+        ["time limit", 0, 8, 0],
+    ]
 
 
 def test_a_pair_of_a_comparison_is_shown_with_its_interval_in_points() -> None:
