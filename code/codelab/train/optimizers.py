@@ -26,6 +26,7 @@ class OptimizerSettings(Strict):
     momentum: float = Field(default=0.95, ge=0, lt=1)
     weight_decay: float = Field(default=0.1, ge=0, description="on matrices only")
     clip: float = Field(default=1.0, gt=0, description="largest gradient norm")
+    batched: bool = Field(default=False, description="Muon takes matrices of one shape together: faster on a GPU")
 
 
 def build(model: "nn.Module", settings: OptimizerSettings) -> "list[torch.optim.Optimizer]":
@@ -57,10 +58,11 @@ def build(model: "nn.Module", settings: OptimizerSettings) -> "list[torch.optim.
         torch.optim.AdamW(groups, lr=settings.rate, betas=settings.betas, **fused)
     ]
     if settings.name == "muon" and hidden:
+        muon = torch.optim.Muon
+        if settings.batched:
+            from codelab.train.muon import BatchedMuon as muon  # noqa: N813, PLC0415 - needs torch
         optimizers.append(
-            torch.optim.Muon(
-                hidden, lr=settings.matrix_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
-            )
+            muon(hidden, lr=settings.matrix_rate, momentum=settings.momentum, weight_decay=settings.weight_decay)
         )
     for optimizer in optimizers:
         for group in optimizer.param_groups:

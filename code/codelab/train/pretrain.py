@@ -46,6 +46,15 @@ class PretrainRecipe(Recipe):
     precision: Literal["bf16", "fp32"] = "bf16"
     compiled: bool = True
     attention: Literal["auto", "flash", "cudnn"] = "auto"
+    mask: Literal["flag", "tensor"] = Field(
+        default="flag",
+        description="flag: the kernel is told that attention is causal; tensor: it reads a mask, which transformers "
+        "makes in a compiled model, as in the runs before this choice",
+    )
+    gelu: Literal["tanh", "sigmoid"] = Field(default="tanh", description="two ways to write the same function")
+    tuning: Literal["none", "kernels", "all"] = Field(
+        default="none", description="what the compiler tries out: nothing, its own kernels, matrix products too"
+    )
 
 
 RECIPE = PretrainRecipe

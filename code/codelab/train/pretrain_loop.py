@@ -13,16 +13,15 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import nn
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from codelab.errors import UserError
 from codelab.measure import Meter
 from codelab.records import ModelFacts, Phase, Run
 from codelab.train import checkpoint
 from codelab.train.optimizers import build
-from codelab.train.pretrain import CHECKPOINT, PretrainRecipe, Shape
+from codelab.train.pretrain import CHECKPOINT, PretrainRecipe
+from codelab.train.pretrain_model import RowLoss, compile_loss, flops_per_token, make_model, peak_flops
 from codelab.train.save import save_model
 from codelab.train.tokens import RowOrder, TokenFolder
 
@@ -31,39 +30,6 @@ _BACKENDS = {
     "flash": [SDPBackend.FLASH_ATTENTION],
     "cudnn": [SDPBackend.CUDNN_ATTENTION],
 }
-# Dense bf16 peaks of the data sheets, in FLOP/s, for the model FLOP utilisation.
-_PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
-
-
-class RowLoss(nn.Module):
-    """Mean next-token cross entropy of rows, computed inside one module so that it compiles as a whole."""
-
-    def __init__(self, model: GPT2LMHeadModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Loss in nats a token for ``rows`` of shape (batch, length + 1)."""
-        hidden = self.model.transformer(rows[:, :-1]).last_hidden_state
-        logits = functional.linear(hidden, self.model.transformer.wte.weight)
-        return functional.cross_entropy(logits.float().flatten(0, 1), rows[:, 1:].flatten())
-
-
-def make_model(shape: Shape, vocabulary: int, seed: int) -> GPT2LMHeadModel:
-    """A GPT-2 with random weights, no dropout, and a vocabulary padded to a multiple of 64."""
-    torch.manual_seed(seed)
-    config = GPT2Config(
-        vocab_size=math.ceil(vocabulary / 64) * 64, n_positions=shape.positions, n_embd=shape.width,
-        n_layer=shape.layers, n_head=shape.heads, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
-        attn_implementation="sdpa", use_cache=False,
-    )  # fmt: skip
-    return GPT2LMHeadModel(config)
-
-
-def flops_per_token(shape: Shape, vocabulary: int) -> float:
-    """Forward and backward FLOPs a token: 6 for each weight in a matrix product, plus causal attention."""
-    matrices = shape.layers * 12 * shape.width**2 + vocabulary * shape.width
-    return 6.0 * matrices + 6.0 * shape.layers * shape.width * shape.positions
 
 
 class Trainer:
@@ -90,17 +56,17 @@ class Trainer:
         self.passes = recipe.rows_per_step // per_pass
         if self.accelerator.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
-        self.model = make_model(recipe.shape, folder.vocabulary, recipe.seeds[0])
+        self.model = make_model(recipe.shape, folder.vocabulary, recipe.seeds[0], mask=recipe.mask, gelu=recipe.gelu)
         run.model(ModelFacts(role="policy", source="scratch:gpt2", parameters=self.model.num_parameters()))
         loss = RowLoss(self.model).to(self.accelerator.device)
         self.optimizers = build(self.model, recipe.optimizer)
-        if recipe.compiled:
-            loss.compile()
+        compile_loss(loss, recipe)
         self.loss = self.accelerator.prepare_model(loss)
         self.order = RowOrder(folder.train, recipe.shape.positions, recipe.seeds[0])
         self.steps, self.seconds, self.compiled_in = 0, 0.0, 0.0
         self.saved_at = time.monotonic()
         self.meter = Meter()
+        self._ahead: tuple[int, torch.Tensor] | None = None
 
     @property
     def tokens(self) -> int:
@@ -151,6 +117,8 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.step()
         self._zero()
+        # Read while the device is busy: behind the next line, it has nothing to do until it gets rows.
+        self._ahead = self.steps + 1, self._rows(self.steps + 1, 0)
         value = float(self.accelerator.reduce(total, "mean")) / self.passes
         spent = time.monotonic() - began
         if self.accelerator.num_processes > 1:
@@ -235,9 +203,7 @@ class Trainer:
         self.run.metric("epochs", self.tokens / self.folder.train.tokens)
         self.run.metric("tokens_per_second", rate, unit="tokens/s")
         self.run.metric("devices", self.accelerator.num_processes)
-        name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-        peak = next((value for key, value in _PEAKS.items() if key in name), None)
-        if peak:
+        if peak := peak_flops():
             flops = flops_per_token(self.recipe.shape, self.model.config.vocab_size)
             share = rate * flops / (peak * self.accelerator.num_processes)
             self.run.metric("mfu", share, unit="share", method=f"{flops:.4g} FLOP a token, dense bf16 peak {peak:.4g}")
@@ -246,6 +212,8 @@ class Trainer:
             self.run.phase(Phase(name=name, seconds=seconds, gpu_allocated=gpu, cpu_peak=self.meter.phases[0].cpu_peak))
 
     def _rows(self, step: int, index: int) -> torch.Tensor:
+        if index == 0 and self._ahead is not None and self._ahead[0] == step:
+            return self._ahead[1]
         per_pass = self.recipe.rows_per_pass
         offset = (index * self.accelerator.num_processes + self.accelerator.process_index) * per_pass
         rows = torch.from_numpy(self.order.batch(step * self.recipe.rows_per_step + offset, per_pass))
