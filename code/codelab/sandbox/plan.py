@@ -137,17 +137,18 @@ class _Splitter:
 
     def uses_candidate(self, node: ast.AST) -> bool:
         """Whether anything in an expression comes from the program or its setup."""
-        bound = {
-            name.arg for part in ast.walk(node) if isinstance(part, ast.Lambda) for name in ast.walk(part.args)
-            if isinstance(name, ast.arg)
-        }  # fmt: skip
-        for part in ast.walk(node):
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                bound.add(part.id)
-        return any(
-            isinstance(part, ast.Name) and part.id not in bound and self.is_candidate(part.id)
-            for part in ast.walk(node)
-        )
+        bound: set[str] = set()
+        read: set[str] = set()
+        waiting: list[ast.AST] = [node]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, ast.Name):
+                (bound if isinstance(part.ctx, ast.Store) else read).add(part.id)
+            elif isinstance(part, ast.arg):
+                bound.add(part.arg)
+            elif not isinstance(part, ast.Constant):  # most of a test is constants
+                waiting += ast.iter_child_nodes(part)
+        return any(self.is_candidate(name) for name in read - bound)
 
     def is_candidate(self, name: str) -> bool:
         """Whether a name is the program's: it defines it, or neither Python nor the judge knows it."""

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import kernel, seccomp
+from .home import INSIDE, Home, mount_home
 
 _NOBODY = 65534
 _FIRST_UID = 0x70000000
-INSIDE = "/tmp"
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 
 
@@ -58,6 +58,8 @@ class Cage:
         self._filter: tuple[seccomp.Program, object] | None = None
         self._landlock = 0
         self._readable: tuple[int, ...] = ()
+        self._ruleset = -1
+        self._home: Home | None = None
         # A user for each server, where ids are free: servers cannot signal each other's children, and threads are
         # counted apart.
         self._uid = _FIRST_UID + os.getpid()
@@ -104,6 +106,8 @@ class Cage:
         attempt("system-call filter", self._build_filter)
         if self._root:
             attempt("other user", self._try_other_user)
+        if self.has("mount namespace") and self.has("other user"):
+            self._home = Home()
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 
     def _can_unshare(self) -> bool:
@@ -202,7 +206,7 @@ class Cage:
 
         def trial() -> None:
             kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-            kernel.landlock(self._landlock, self._readable, INSIDE)
+            kernel.landlock(kernel.landlock_rules(self._landlock, self._readable, INSIDE))
 
         self._in_child(trial)
 
@@ -233,8 +237,17 @@ class Cage:
         os.setresgid(self._uid, self._uid, self._uid)
         os.setresuid(self._uid, self._uid, self._uid)
 
-    def make_folder(self) -> str:
-        """A folder for one child where there is no mount namespace to give it one; made by the server."""
+    def open_home(self, disk: int) -> str:
+        """Where the next child may write: a folder of its own, made here, or "" for the tmpfs at ``INSIDE``."""
+        if not self.has("mount namespace"):
+            return self._make_folder()
+        if self._home and self._home.ready(disk) and self._landlock:
+            if self._ruleset >= 0:
+                os.close(self._ruleset)
+            self._ruleset = kernel.landlock_rules(self._landlock, self._readable, INSIDE)
+        return ""
+
+    def _make_folder(self) -> str:
         folder = tempfile.mkdtemp(prefix=f"codelab-sandbox-{os.getpid()}-")
         if self.has("other user"):
             os.chown(folder, self._uid, self._uid)
@@ -253,13 +266,13 @@ class Cage:
         """Take the child's measures; the last call before a program is read.
 
         Args:
-            folder: its own folder, or "" where it mounts one itself.
+            folder: its own folder, or "" for the tmpfs.
             limits: CPU seconds (rounded up), memory, threads, disk (bytes), open files.
         """
         cpu, memory, threads, disk, files = limits
-        if not folder:
+        if not folder and not self._home:
             kernel.unshare(kernel.NEW_NS)
-            kernel.mount("none", INSIDE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={disk},nr_inodes=4096")
+            mount_home(disk)
         os.chdir(folder or INSIDE)
         for kind, value in (
             (resource.RLIMIT_CPU, cpu),
@@ -277,7 +290,9 @@ class Cage:
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         if self.has("landlock"):
-            kernel.landlock(self._landlock, self._readable, folder or INSIDE)
+            if self._ruleset < 0:
+                self._ruleset = kernel.landlock_rules(self._landlock, self._readable, folder or INSIDE)
+            kernel.landlock(self._ruleset)
         if self._filter is not None:
             kernel.prctl(kernel.PR_SET_SECCOMP, 2, _address(self._filter[0]))
 

@@ -88,8 +88,8 @@ def landlock_abi() -> int:
     return _check(_syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(1)), "landlock")
 
 
-def landlock(abi: int, readable: tuple[int, ...], writable: str) -> None:
-    """Refuse this process every file outside ``readable`` and ``writable``, TCP, and sockets and signals outward.
+def landlock_rules(abi: int, readable: tuple[int, ...], writable: str) -> int:
+    """A descriptor of rules that refuse every file outside two kinds of folders, TCP, and sockets and signals outward.
 
     Args:
         abi: what :func:`landlock_abi` said.
@@ -107,6 +107,12 @@ def landlock(abi: int, readable: tuple[int, ...], writable: str) -> None:
             rule = struct.pack("=Qi", allowed, folder)
             _check(_syscall(_ADD_RULE, ruleset, 1, rule, ctypes.c_uint(0)), "landlock")
         os.close(home)
-        _check(_syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint(0)), "landlock")
-    finally:
+    except OSError:
         os.close(ruleset)
+        raise
+    return ruleset
+
+
+def landlock(ruleset: int) -> None:
+    """Hold this process and all that it starts to the rules."""
+    _check(_syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint(0)), "landlock")

@@ -70,7 +70,7 @@ class Server:
                 descriptors.frombytes(data[: len(data) // 4 * 4])
         job, out = descriptors
         cpu, wall, memory, threads, disk, files, _ = REQUEST.unpack(message)
-        folder = "" if self.cage.has("mount namespace") else self.cage.make_folder()
+        folder = self.cage.open_home(disk)
         began = time.monotonic()
         if self.cage.has("pid namespace"):
             self.cage.enter_pid_namespace()
