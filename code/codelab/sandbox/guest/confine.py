@@ -11,34 +11,16 @@ import resource
 import shutil
 import signal
 import stat
-import sys
-import sysconfig
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from . import kernel, seccomp
+from .folders import LIBRARIES, bind, package_folders, stdlib_folders
 from .home import INSIDE, Home, mount_home
 
 _NOBODY = 65534
 _FIRST_UID = 0x70000000
-_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
-
-
-def _stdlib_folders() -> list[str]:
-    """Folders that imports read from; outside them there is nothing for a program to see."""
-    paths = sysconfig.get_paths()
-    found = [paths["stdlib"], paths["platstdlib"]]
-    found += [str(Path(sys.base_prefix) / "lib")] if sys.base_prefix not in {"/usr", "/"} else []
-    real = {os.path.realpath(path) for path in found if Path(path).is_dir()}
-    return sorted(path for path in real if not any(path.startswith(f"{other}/") for other in real))
-
-
-def _package_folders() -> list[str]:
-    """Installed packages inside those folders: data sets may lie there, so they are covered."""
-    stdlib = Path(os.path.realpath(sysconfig.get_paths()["stdlib"]))
-    places = [stdlib / "site-packages", stdlib / "dist-packages", Path("/usr/lib/python3/dist-packages")]
-    return [str(path) for path in places if path.is_dir()]
 
 
 class Cage:
@@ -173,8 +155,8 @@ class Cage:
         self._in_child(lambda: kernel.unshare(kernel.NEW_NS))
         kernel.unshare(kernel.NEW_NS)
         kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-        folders = _stdlib_folders()
-        sources = [*folders, *(path for path in _LIBRARIES if Path(path).is_dir() and not Path(path).is_symlink())]
+        folders = stdlib_folders()
+        sources = [*folders, *(path for path in LIBRARIES if Path(path).is_dir() and not Path(path).is_symlink())]
         places = ("/mnt", "/media", "/srv", "/opt", "/tmp", "/var/tmp")
         free = [p for p in places if Path(p).is_dir() and not any(s.startswith(f"{p}/") for s in sources)]
         if not free:
@@ -182,12 +164,12 @@ class Cage:
         root = free[0]
         flags = kernel.MS_NOSUID | kernel.MS_NODEV
         kernel.mount("none", root, "tmpfs", flags, "size=1m,mode=755")
-        for link in (path for path in _LIBRARIES if Path(path).is_symlink()):
+        for link in (path for path in LIBRARIES if Path(path).is_symlink()):
             Path(root + link).parent.mkdir(parents=True, exist_ok=True)
             Path(root + link).symlink_to(Path(link).readlink())
         for source in sorted(sources):
-            _bind(source, root + source)
-        for packages in (root + path for path in _package_folders()):
+            bind(source, root + source)
+        for packages in (root + path for path in package_folders()):
             if Path(packages).is_dir():
                 kernel.mount("none", packages, "tmpfs", flags | kernel.MS_RDONLY, "size=4k")
         Path(root + INSIDE).mkdir(exist_ok=True)
@@ -199,7 +181,7 @@ class Cage:
 
     def _try_landlock(self) -> None:
         self._landlock = kernel.landlock_abi()
-        known = [*_stdlib_folders(), *_LIBRARIES]
+        known = [*stdlib_folders(), *LIBRARIES]
         folders = dict.fromkeys(os.path.realpath(path) for path in known if Path(path).is_dir())
         # Opened here and once: a child only names them.
         self._readable = tuple(os.open(folder, os.O_PATH | os.O_CLOEXEC) for folder in folders)
@@ -223,7 +205,7 @@ class Cage:
     def _try_other_user(self) -> None:
         def trial() -> None:
             self._become_other()
-            for folder in _stdlib_folders():
+            for folder in stdlib_folders():
                 os.scandir(folder).close()  # where only its owner may read Python, another user could not import
 
         try:
@@ -301,12 +283,3 @@ def _address(program: seccomp.Program) -> int:
     import ctypes  # noqa: PLC0415
 
     return ctypes.addressof(program)
-
-
-def _bind(source: str, target: str) -> None:
-    Path(target).mkdir(parents=True, exist_ok=True)
-    kernel.mount(source, target, None, kernel.MS_BIND)
-    # A user namespace may not lift what the outer mount forbids, so its flags are kept.
-    keep = os.statvfs(target).f_flag & (kernel.MS_NOSUID | kernel.MS_NODEV | 8 | 1024 | 2048)
-    flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | keep
-    kernel.mount("none", target, None, flags)
