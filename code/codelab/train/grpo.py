@@ -5,6 +5,7 @@ Prompts may show fewer tests in training than in the evaluation. Not covered: se
 """
 
 import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -28,6 +29,12 @@ from codelab.train.trainers import prepare
 
 RECIPE = GrpoRecipe
 POOL = "pool"
+UNSLOTH = {
+    "UNSLOTH_RETURN_LOGITS": "0",  # its loss reads hidden states: logits of every place would be made for nothing
+    "UNSLOTH_GRPO_SEQ_PACKING": "0",  # why: codelab.train.grpo_unsloth
+    "UNSLOTH_GRPO_PREFIX_GROUPER": "0",
+}
+"""What is set before unsloth is imported for GRPO, unless the environment says otherwise."""
 
 
 def run(recipe: GrpoRecipe, run: Run) -> None:
@@ -37,6 +44,9 @@ def run(recipe: GrpoRecipe, run: Run) -> None:
         UserError: data, weights, packages or device are missing, or no prompt is left.
         Paused: the time that the command was allowed is over.
     """
+    if recipe.trainer == "unsloth":
+        for name, value in UNSLOTH.items():
+            os.environ.setdefault(name, value)
     prepare(recipe.trainer)
     engines.require(recipe.backend)
     if recipe.training.vllm == "colocate":

@@ -23,6 +23,7 @@ from codelab.models.generation import encode
 from codelab.models.load import load_model
 from codelab.records import Run
 from codelab.tasks.mbpp import Task
+from codelab.train import grpo_unsloth
 from codelab.train.arms import Lab
 from codelab.train.arms_recipe import Unit
 from codelab.train.callbacks import QUIET, newest_checkpoint
@@ -98,12 +99,15 @@ def _train(lab: Lab[GrpoRecipe], unit: Unit, pool: Sequence[Task], ask: Asker, e
         engine=lambda: engine.policy(trainer, tokenizer), reference=reference,
     )  # fmt: skip
     with meter.phase("set_up"), precision_kept(model, settings.precision):  # with vLLM: the engine's start
-        trainer = TokenisedGRPOTrainer(
+        trainer = _trainer(recipe)(
             model=model, reward_funcs=rewarder, args=arguments(recipe, unit, str(checkpoints)),
             train_dataset=Dataset.from_list([{"prompt": key} for key in rows]), processing_class=tokenizer,
             peft_config=adapter, callbacks=[record, watch],
         )  # fmt: skip
     check_settings(trainer, settings.precision)
+    if recipe.trainer == "unsloth":
+        trainer.settle(bf16=settings.precision == "bf16")
+        run.note(grpo_unsloth.NOTE)
     trainer.prompt_ids, trainer.clock = prompts, clock
     trainer.remove_callback(PrinterCallback)
     for one in filter(None, (trainer.model, trainer.ref_model)):
@@ -126,10 +130,15 @@ def _train(lab: Lab[GrpoRecipe], unit: Unit, pool: Sequence[Task], ask: Asker, e
     return output
 
 
+def _trainer(recipe: GrpoRecipe) -> Any:
+    return grpo_unsloth.UnslothGRPOTrainer if recipe.trainer == "unsloth" else TokenisedGRPOTrainer
+
+
 def arguments(recipe: GrpoRecipe, unit: Unit, folder: str) -> GRPOConfig:
     """Arguments for trl: every one that decides what is learnt is set, also where it equals today's default."""
     settings, arm = recipe.training, recipe.arms[unit.name]
-    return GRPOConfig(
+    wanted = _objective(arm) | _sampling(recipe)
+    made = GRPOConfig(
         output_dir=folder,
         max_steps=settings.steps,
         per_device_train_batch_size=settings.completions_per_pass,
@@ -149,10 +158,10 @@ def arguments(recipe: GrpoRecipe, unit: Unit, folder: str) -> GRPOConfig:
         data_seed=unit.seed,
         remove_unused_columns=False,
         disable_dropout=settings.disable_dropout,
-        **_objective(arm),
-        **_sampling(recipe),
+        **wanted,
         **QUIET,
     )
+    return grpo_unsloth.told(made, wanted) if recipe.trainer == "unsloth" else made
 
 
 def _objective(arm: Objective) -> dict[str, Any]:
@@ -163,7 +172,7 @@ def _objective(arm: Objective) -> dict[str, Any]:
         "num_generations": arm.group,
         "num_iterations": arm.iterations,
         "epsilon": arm.epsilon,
-        "epsilon_high": arm.epsilon_high,
+        "epsilon_high": arm.epsilon if arm.epsilon_high is None else arm.epsilon_high,  # unsloth, dapo: 0.28
         "delta": None,
         "importance_sampling_level": "token",
         "mask_truncated_completions": arm.mask_truncated,

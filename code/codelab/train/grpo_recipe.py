@@ -142,6 +142,10 @@ class GrpoRecipe(ArmsRecipe):
                 raise ValueError(f"arms.{name}.group: completions must be a multiple of it")
             if self.training.checkpoint_every % arm.iterations:
                 raise ValueError(f"arms.{name}.iterations: checkpoint_every must be a multiple of it")
+            if self.trainer == "unsloth" and arm.loss == "bnpo":
+                raise ValueError(f"arms.{name}.loss: unsloth takes bnpo for dapo; say dapo, or trainer: trl")
         if self.training.share_engine and self.backend != "vllm":
             raise ValueError("training.share_engine: the backend of the evaluation must be vllm too")
+        if self.trainer == "unsloth" and self.training.adapter is not None:
+            raise ValueError("training.adapter: with unsloth it could not be continued exactly; expected trainer: trl")
         return self

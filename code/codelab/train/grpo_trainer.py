@@ -10,11 +10,11 @@ What trl 1.14.2 does and this changes:
 - Entropy, divergence and clipped share are logged as means over passes of each pass's mean over tokens, which weighs a
   token of a short completion more once lengths are sorted. Here they are means over all tokens of the step.
 
-Not covered: the advantages and the loss, which are trl's.
+Not covered: the advantages and the loss, which are trl's; what unsloth's trainer does otherwise (``grpo_unsloth``).
 """
 
-import importlib
-from collections.abc import Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -26,12 +26,13 @@ from codelab.train.clock import Clock
 from codelab.train.watch import divergences
 
 _PASS = 8  # float32 logits of a pass: rows x tokens x vocabulary x 4 bytes, for two models
-_TRL = "trl.trainer.grpo_trainer"
 BY_ROW_OR_BATCH = frozenset({"grpo", "dr_grpo", "dapo"})
 """Losses that do not depend on which rows share a pass: a mean over rows, over all places or all tokens of the batch.
 ``bnpo`` divides by the tokens of the pass."""
 TOKEN_MEANS = ("entropy", "kl", "clip_ratio/region_mean")
 """What trl logs of each pass as a mean over its tokens."""
+SHIFTED = ("old_per_token_logps", "ref_per_token_logps")
+"""What unsloth's trainer keeps of a batch in columns of its own."""
 
 
 class TokenisedGRPOTrainer(GRPOTrainer):
@@ -42,6 +43,8 @@ class TokenisedGRPOTrainer(GRPOTrainer):
 
     prompt_ids: Mapping[str, Sequence[int]]
     clock: Clock
+    packed = False
+    """Whether the log-probabilities that are computed before the loss are shifted (:func:`by_width`)."""
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [list(self.prompt_ids[key]) for key in prompts], None, {}
@@ -53,8 +56,9 @@ class TokenisedGRPOTrainer(GRPOTrainer):
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         # A batch of several optimizer steps would be given to them short rows first.
         whole = self.args.steps_per_generation == self.args.gradient_accumulation_steps
-        with _sorted_rows() if whole and self.loss_type in BY_ROW_OR_BATCH else nullcontext():
-            return tight(super()._prepare_inputs(generation_batch))
+        cuts = super()._prepare_inputs
+        with sorted_rows(cuts) if whole and self.loss_type in BY_ROW_OR_BATCH else nullcontext():
+            return tight(cuts(generation_batch))
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, batch_size: int | None = None,
@@ -63,15 +67,11 @@ class TokenisedGRPOTrainer(GRPOTrainer):
         score = super()._get_per_token_logps_and_entropies
         if torch.is_grad_enabled() or batch_size is None:
             return score(model, input_ids, attention_mask, logits_to_keep, batch_size=batch_size, **more)
-        head = input_ids.shape[1] - logits_to_keep
-        found = torch.zeros(len(input_ids), logits_to_keep, dtype=torch.float32, device=input_ids.device)
-        lengths = attention_mask[:, head:].sum(dim=1)
-        for rows in lengths.argsort(stable=True).split(batch_size):
-            mask = attention_mask[rows]
-            first = int(mask[:, :head].any(dim=0).int().argmax())
-            width = max(1, int(lengths[rows].max()))
-            part = slice(first, head + width)
-            found[rows, :width] = score(model, input_ids[rows, part], mask[:, part], width, **more)[0].float()
+
+        def narrow(ids: Any, mask: Any, keep: int) -> Any:
+            return score(model, ids, mask, keep, **more)[0]
+
+        found = by_width(narrow, input_ids, attention_mask, logits_to_keep, batch_size, packed=self.packed)
         return found, None, None
 
     def _compute_loss(self, model: Any, inputs: Any) -> Any:
@@ -86,14 +86,46 @@ class TokenisedGRPOTrainer(GRPOTrainer):
 
 
 @contextmanager
-def _sorted_rows() -> Iterator[None]:
-    """While trl cuts a batch into passes: rows by length, where it would shuffle them."""
-    seam: Any = importlib.import_module(_TRL)
-    original, seam.shuffle_sequence_dict = seam.shuffle_sequence_dict, by_length
+def sorted_rows(cuts: Callable[..., Any]) -> Iterator[None]:
+    """While ``cuts``, a trainer's method, makes passes of a batch: rows by length, where it would shuffle them."""
+    names = inspect.unwrap(cuts).__globals__  # of whichever module defines it; unsloth's is a generated one
+    original, names["shuffle_sequence_dict"] = names["shuffle_sequence_dict"], by_length
     try:
         yield
     finally:
-        seam.shuffle_sequence_dict = original
+        names["shuffle_sequence_dict"] = original
+
+
+def by_width(
+    score: Callable[[Any, Any, int], Any], ids: Any, mask: Any, keep: int, batch_size: int, *, packed: bool = False
+) -> Any:
+    """Log-probabilities of a batch, scored in passes of like length that are cut to their own width.
+
+    Args:
+        score: gives those of a pass, from its token ids, its mask and the number of columns that are completions.
+        ids: token ids of shape (rows, tokens), prompts padded on the left and completions on the right.
+        mask: of the same shape.
+        keep: columns that are completions.
+        batch_size: rows of a pass.
+        packed: rows come back as unsloth shifts them, to the left by their padding, and as much wider as the longest
+            padding: a completion then begins where the longest padding of its pass exceeds its own.
+
+    Returns:
+        Shape (rows, keep), or if packed (rows, longest padding + keep), float32; zero where a row was not scored.
+    """
+    head = ids.shape[1] - keep
+    padding = head - mask[:, :head].sum(dim=1) if packed else torch.zeros(len(ids), dtype=torch.long, device=ids.device)
+    longest = int(padding.max())
+    found = torch.zeros(len(ids), longest + keep, dtype=torch.float32, device=ids.device)
+    lengths = mask[:, head:].sum(dim=1)
+    for rows in lengths.argsort(stable=True).split(batch_size):
+        first = int(mask[rows, :head].any(dim=0).int().argmax())
+        width = max(1, int(lengths[rows].max()))
+        part = slice(first, head + width)
+        got = score(ids[rows, part], mask[rows, part], width).float()
+        start = longest - int(padding[rows].max())
+        found[rows, start : start + got.shape[1]] = got
+    return found
 
 
 def by_length(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -119,9 +151,11 @@ def tight(inputs: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         inputs: ``prompt_ids`` and ``prompt_mask`` padded on the left, ``completion_ids`` and ``completion_mask`` on the
-            right, shapes (rows, tokens); further tensors of the completion's shape are cut with it.
+            right, shapes (rows, tokens); further tensors of the completion's shape are cut with it, and those of
+            :data:`SHIFTED` that are wider (:func:`by_width`) keep the columns that the narrower pass has.
     """
     cut = dict(inputs)
+    keep = inputs["completion_mask"].shape[1]
     first = int(inputs["prompt_mask"].any(dim=0).int().argmax())
     for name in ("prompt_ids", "prompt_mask"):
         cut[name] = inputs[name][:, first:]
@@ -131,6 +165,10 @@ def tight(inputs: dict[str, Any]) -> dict[str, Any]:
     for name, value in inputs.items():
         if isinstance(value, torch.Tensor) and tuple(value.shape) == shape and not name.startswith("prompt"):
             cut[name] = value[:, :width]
+        elif name in SHIFTED and value is not None:
+            padding = inputs["prompt_mask"].shape[1] - int(inputs["prompt_mask"].sum(dim=1).min())  # the pass's longest
+            start = value.shape[1] - keep - padding
+            cut[name] = value[:, start : start + padding - first + width]
     return cut
 
 
