@@ -181,6 +181,27 @@ def shifts(run: Facts, key: str = "t0.6", points: int = 10) -> list[dict[str, An
     return rows
 
 
+def explored(runs: Mapping[str, Facts], key: str = "t0.6") -> list[dict[str, Any]]:
+    """Trials of settings below each other: the rows of :func:`shifts` without the starts.
+
+    Args:
+        runs: DPO runs by what their pairs are called.
+        key: the sampling setting of the scores.
+
+    Returns:
+        The columns of :func:`shifts`, and ``pairs`` (the run's name here), ``count`` (of pairs), ``rate`` (millionths)
+        and ``verdict`` by the interval.
+    """
+    rows = []
+    for label, run in runs.items():
+        objectives = run.record.recipe.values["arms"]
+        for arm, row in zip(objectives, shifts(run, key)[1:], strict=True):
+            verdict = "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not shown"
+            more = {"pairs": label, "count": run.number("pairs"), "rate": 1e6 * float(objectives[arm]["rate"])}
+            rows.append(row | more | {"verdict": verdict})
+    return rows
+
+
 def stopped(run: Facts, key: str = "t0.6") -> list[dict[str, Any]]:
     """The early stops as rows beside those of :func:`shifts`: ``best`` and ``best_step`` are the look that was kept."""
     found = run.frame("comparison")

@@ -132,3 +132,16 @@ def test_an_early_stop_has_its_look_and_its_score(run: Facts) -> None:
 def test_samples_for_pairs_are_counted_by_source(run: Facts) -> None:
     run.record.tables["drawn"] = [{"source": "train", "samples": 64, "pass@1": 0.25}]
     assert preferences.drawn(run)["train"]["pass@1"] == 0.25
+
+
+def test_trials_stand_below_each_other_with_their_rate_and_verdict(run: Facts) -> None:
+    run.record.metrics["pairs"] = Metric(value=4)
+    table = run.record.tables["comparison"]
+    table[1] |= {"low": -0.01}
+    table[2] |= {"low": -0.02, "high": -0.01, "difference": -0.015}
+    found = preferences.explored({"own": run, "all": run})
+    assert [row["pairs"] for row in found] == ["own"] * 3 + ["all"] * 3
+    assert [row["verdict"] for row in found[:3]] == ["not shown", "worse", "better"]
+    assert [row["name"] for row in found[:3]] == [preferences.name(run, arm) for arm in ARMS]
+    assert [round(row["rate"], 6) for row in found[:3]] == [10, 10, 10]
+    assert {row["count"] for row in found} == {4}
