@@ -83,12 +83,12 @@ def digits(value: float, decimals: int | None = None) -> str:
 
 
 def interval(low: float, high: float, fmt: str = "", unit: str | None = None) -> Markdown:
-    """Two ends of an interval with one unit: ``10.1–14.2 %``."""
+    """Two ends of an interval with one unit: ``10.1–14.2 %``; ``+2.0 to +5.2 points`` where an end has a sign."""
     left, right = str(show(low, fmt, unit)), show(high, fmt, unit)
     number, _, tail = left.partition(NBSP)
     if tail and right.endswith(NBSP + tail):
         left = number
-    return Markdown(f"{left} to {right}" if "−" in left + right else f"{left}–{right}")
+    return Markdown(f"{left} to {right}" if {"−", "+"} & set(left + right) else f"{left}–{right}")
 
 
 def _natural(value: float, unit: str) -> str:

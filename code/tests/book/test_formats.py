@@ -52,6 +52,7 @@ def test_digits() -> None:
 def test_interval() -> None:
     assert interval(0.101, 0.142, "", "share").replace(NBSP, " ") == "10.1–14.2 %"
     assert interval(-0.01, 0.02, "+.1f points", "share").replace(NBSP, " ") == "−1.0 to +2.0 points"
+    assert interval(0.01, 0.02, "+.1f points", "share").replace(NBSP, " ") == "+1.0 to +2.0 points"
 
 
 def test_what_a_model_wrote_is_shown_as_it_is() -> None:
