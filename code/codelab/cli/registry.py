@@ -15,6 +15,7 @@ from codelab.records import Recipe, Run, parse_recipe, read_yaml
 
 KINDS: dict[str, str] = {
     "bench": "bench.evaluator",
+    "bench-pretraining": "bench.pretraining",
     "compare": "codelab.evaluate.compared",
     "adapt": "codelab.train.adapt",
     "agreement": "codelab.evaluate.agreement",
