@@ -4,8 +4,8 @@ unsloth 2026.10.7 replaces trl's class by a generated one with another path from
 is; this module sees to what would make its results others than trl's, or its first step endless:
 
 - Its log-softmax is compiled as a loop that Dynamo unrolls: four turns for every row of a pass, so thousands of
-  operations with symbolic bounds. That took more than six minutes of one core before the first step was over. Here its
-  functions run uncompiled (:func:`uncompiled`), one turn a row; vLLM in the same process keeps its own compilation.
+  operations with symbolic bounds, and minutes of one core before the first step. Here its functions run uncompiled
+  (:func:`uncompiled`), one turn a row; vLLM in the same process keeps its own compilation.
 - It shifts every row to the left by its padding, so that absolute positions are true without :func:`true_positions`,
   and keeps log-probabilities in columns of its own (:func:`~codelab.train.grpo_trainer.by_width`).
 - Packing several rows into one (``UNSLOTH_GRPO_SEQ_PACKING``, ``…_PREFIX_GROUPER``) is off: with PyTorch's attention
@@ -36,6 +36,7 @@ NOTE = (
 _LOG_SOFTMAX = ("chunked_hidden_states_selective_log_softmax", "chunked_selective_log_softmax")
 _KERNELS = "unsloth_zoo.rl_replacements"
 _LOSS = "UnslothEfficientGRPO"
+_TOKENS = 1024  # whose logits are made at once: times the vocabulary, 4 bytes each, twice
 _MASK = 3  # after vLLM's log-probabilities, the head and the token ids
 _RATIO = "sampling/importance_sampling_ratio"
 _OF_TOKENS = ("sampling/sampling_logp_difference/mean", f"{_RATIO}/mean")
@@ -116,7 +117,7 @@ class Seen:
 
     def __init__(self, temperature: float) -> None:
         self._temperature = temperature
-        self._entropies: list[Any] = []
+        self._states: list[tuple[Any, Any, Any]] = []
         self._new: Any = None
         self._reference: Any = None
         self._mask: Any = None
@@ -141,22 +142,24 @@ class Seen:
                 setattr(kernels, name, function)
 
     def entropy(self) -> float:
-        """Nats a token."""
-        return self._mean(torch.cat(self._entropies))
+        """Nats a token; computed here, when the mask is known, and of the tokens that count alone."""
+        kept, first, total = self._mask.bool(), 0, 0.0
+        for states, head, bias in self._states:
+            chosen = states[kept[first : first + len(states)]]
+            total += float(entropies(chosen, head, bias, self._temperature).sum())
+            first += len(states)
+        return total / max(1, int(kept.sum()))
 
     def divergence(self) -> float:
         """From the reference, k3, nats a token."""
-        gap = self._reference - self._new
-        return self._mean(gap.exp() - gap - 1)
-
-    def _mean(self, values: Any) -> float:
         kept = self._mask.bool()
-        return float(values[kept].sum() / kept.sum().clamp(min=1))
+        gap = (self._reference - self._new)[kept]
+        return float((gap.exp() - gap - 1).sum() / kept.sum().clamp(min=1))
 
     def _log_softmax(self, function: Any, *, hidden: bool) -> Any:
         def watched(states: Any, *args: Any, **more: Any) -> Any:
-            head, bias = (args[0], more.get("lm_head_bias")) if hidden else (None, None)
-            self._entropies.append(entropies(states, head, bias, self._temperature))
+            head, bias = (args[0].detach(), more.get("lm_head_bias")) if hidden else (None, None)
+            self._states.append((states.detach(), head, bias))
             return function(states, *args, **more)
 
         return watched
@@ -170,21 +173,21 @@ class Seen:
 
 
 def entropies(states: Any, head: Any, bias: Any, temperature: float) -> Any:
-    """Entropy of the next token, nats, shape (rows, tokens), float32.
+    """Entropy of the next token, nats, shape (tokens,), float32.
 
     Args:
-        states: last hidden states, or logits, of shape (rows, tokens, size).
+        states: last hidden states, or logits, of shape (tokens, size).
         head: matrix from the one to the other; None where they are logits.
         bias: of that matrix, if it has one.
         temperature: that logits are divided by.
     """
     found = []
     with torch.no_grad():
-        for row in states:  # one at a time: the logits of a pass are its largest tensor
-            logits = row if head is None else torch.nn.functional.linear(row.to(head.dtype), head, bias)
+        for part in states.split(_TOKENS):
+            logits = part if head is None else torch.nn.functional.linear(part.to(head.dtype), head, bias)
             logs = (logits.float() / temperature).log_softmax(-1)
             found.append(-(logs.exp() * logs).sum(-1))
-    return torch.stack(found)
+    return torch.cat(found)
 
 
 @contextmanager

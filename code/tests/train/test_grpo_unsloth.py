@@ -234,12 +234,14 @@ def test_figures_of_passes_become_those_of_the_step(tmp_path: Path) -> None:
     assert logged[f"{grpo_unsloth._RATIO}/mean"] == [0.5, 4.5], "a mean of rows: every pass has as many"
 
 
-def test_entropy_is_that_of_the_logits_at_the_sampling_temperature() -> None:
-    states, head, bias = torch.randn(2, 3, 4), torch.randn(9, 4), torch.randn(9)
+def test_entropy_is_that_of_the_logits_at_the_sampling_temperature(monkeypatch: pytest.MonkeyPatch) -> None:
+    states, head, bias = torch.randn(7, 4), torch.randn(9, 4), torch.randn(9)
     logits = states @ head.t() + bias
     wanted = torch.distributions.Categorical(logits=logits / 0.7).entropy()
-    assert torch.allclose(entropies(states, head, bias, 0.7), wanted, atol=1e-5)
-    assert torch.allclose(entropies(logits, None, None, 0.7), wanted, atol=1e-5)
+    for size in (3, 100):
+        monkeypatch.setattr(grpo_unsloth, "_TOKENS", size)
+        assert torch.allclose(entropies(states, head, bias, 0.7), wanted, atol=1e-5)
+        assert torch.allclose(entropies(logits, None, None, 0.7), wanted, atol=1e-5)
 
 
 def test_another_trainer_is_refused_and_autocast_is_settled(tmp_path: Path, kernels: ModuleType) -> None:
