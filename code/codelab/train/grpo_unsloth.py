@@ -8,8 +8,8 @@ is; this module sees to what would make its results others than trl's, or its fi
   (:func:`uncompiled`), one turn a row; vLLM in the same process keeps its own compilation.
 - It shifts every row to the left by its padding, so that absolute positions are true without :func:`true_positions`,
   and keeps log-probabilities in columns of its own (:func:`~codelab.train.grpo_trainer.by_width`).
-- Packing several rows into one (``UNSLOTH_GRPO_SEQ_PACKING``, ``…_PREFIX_GROUPER``) is off: with PyTorch's attention
-  that needs a mask of all tokens by all tokens, and each longer pass is first held against one forward pass a row.
+- Packing several rows into one (``UNSLOTH_GRPO_SEQ_PACKING``, ``…_PREFIX_GROUPER``) is off: in float32 its attention
+  takes a mask of all tokens by all tokens, and each longer pass is first held against one forward pass a row.
 - Its configuration takes some settings for advice (:func:`told`), its trainer may turn autocast on (``settle``).
 - It logs no entropy, a divergence that is the mean of rows instead of tokens, and figures of vLLM's probabilities for
   each pass: :class:`UnslothGRPOTrainer` logs what trl does.

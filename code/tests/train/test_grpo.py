@@ -1,5 +1,6 @@
 """The whole GRPO experiment on a tiny model and the real sandbox: record, resume after kill -9, budgets, refusals."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -14,8 +15,10 @@ from transformers import get_scheduler
 from codelab.book.facts import Facts
 from codelab.book.worked import ch10, ch10_costs
 from codelab.cli.registry import load
+from codelab.errors import UserError
 from codelab.records import find_records, read_samples, read_steps, verify_files
 from codelab.tasks import mbpp
+from codelab.train import grpo
 from codelab.train.grpo_loop import arguments
 from codelab.train.grpo_recipe import GrpoRecipe
 from codelab.train.rewards import RUNGS
@@ -158,6 +161,22 @@ def test_impossible_recipes_are_refused(tmp_path: Path, changes: dict[str, Any],
         changes = {"arms": {"a": values(tmp_path)["arms"]["grpo"] | changes["arms"]["a"]}}
     with pytest.raises(ValidationError, match=message):
         GrpoRecipe.model_validate(values(tmp_path, **changes))
+
+
+def test_unsloth_is_imported_with_rows_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, str] = {}
+
+    def prepare(trainer: str) -> None:
+        seen.update({name: os.environ[name] for name in grpo.UNSLOTH})
+        raise UserError(trainer)
+
+    for name in grpo.UNSLOTH:
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(grpo, "prepare", prepare)
+    nothing: Any = None
+    with pytest.raises(UserError, match="unsloth"):
+        grpo.run(GrpoRecipe.model_validate(values(tmp_path, trainer="unsloth")), nothing)
+    assert set(seen.values()) == {"0"}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
