@@ -1,8 +1,9 @@
 """The part of GRPO that needs torch: one arm with one seed, from the start to a saved model.
 
 What a continued run repeats exactly, on one machine with transformers sampling: weights, optimizer, random numbers and
-the order of prompts come back from trl's checkpoint, so that the steps after a kill are those of an unbroken run. With
-vLLM they are not: its own random numbers begin anew, and its batches differ. Steps between the checkpoint and the kill
+the order of prompts come back from trl's checkpoint, so that the steps after a kill are those of an unbroken run while
+its first pass over the prompts lasts; later passes are shuffled anew. With vLLM they are not: its own random numbers
+begin anew, and its batches differ. Steps between the checkpoint and the kill
 are done again, their rows dropped first. Not covered: the reward (``grpo_judge``), several devices.
 """
 
