@@ -146,17 +146,22 @@ def compared(run: Facts, pair: str) -> list[dict[str, Any]]:
     ]
 
 
-def advantage(run: Facts, evaluator: str) -> list[dict[str, float]]:
+def advantage(run: Facts, evaluator: str, only: str | None = None) -> list[dict[str, float]]:
     """How many times as fast this judge is as another: a row a set of samples and number of workers, smallest first.
 
     Args:
         run: of kind ``bench``.
         evaluator: the other one's name in the record.
+        only: one set of samples; None: all.
 
     Returns:
         ``ratio``, ``low`` and ``high``.
     """
-    rows = [row for row in run.frame("speed").to_dict("records") if row["evaluator"] == evaluator]
+    rows = [
+        row
+        for row in run.frame("speed").to_dict("records")
+        if row["evaluator"] == evaluator and only in (None, row["set"])
+    ]
     kept = [{key: float(row[key]) for key in ("ratio", "low", "high")} for row in rows]
     return sorted(kept, key=lambda row: row["ratio"])
 

@@ -86,6 +86,8 @@ def test_the_judges_advantage_is_listed_by_size_and_has_no_row_of_its_own() -> N
         {"ratio": 1.5, "low": 0.5, "high": 2.0},
         {"ratio": 2.5, "low": 2.0, "high": 3.0},
     ]
+    assert ch08.advantage(run, "human-eval", "mutants") == [{"ratio": 9.0, "low": 8.0, "high": 10.0}]
+    assert ch08.advantage(run, "human-eval", "references") == []
 
 
 def test_the_example_is_the_lowest_task_of_its_class_without_fences(
