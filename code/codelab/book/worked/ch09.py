@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAMES = {
+    "cudnn": "transformers with cuDNN's attention",
     "transformers": "transformers",
     "vllm": "vLLM",
     "vllm-eager": "vLLM, no graphs",
