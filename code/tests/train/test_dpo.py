@@ -210,7 +210,7 @@ def test_recipes_generate_what_their_headers_say(
     recipe = load(path).recipe
     assert isinstance(recipe, DpoRecipe)
     everything = mbpp.tasks_of_rows(enumerate(rows(range(1, 975)), 1), "all")
-    added = [replace(everything[0], task_id=FIRST + i) for i in range(beyond)]  # as many as the corpus gives under Python 3.12
+    added = [replace(everything[0], task_id=FIRST + i) for i in range(beyond)]  # as the corpus gave on Python 3.12
     chunks = [] if recipe.pairs_from else dpo.drawn_chunks(recipe, dpo.trained_on(recipe, everything, added))
     assert sum(chunk.n * len(chunk.tasks) for chunk in chunks) == drawn
     watch, models = recipe.watch, sum(recipe.models().values(), [*recipe.baselines, START])
