@@ -156,7 +156,7 @@ def test_running_the_notebook_again_changes_nothing(made: Book, monkeypatch: pyt
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     client = NotebookClient(
-        again, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+        again, timeout=400, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
     )
     client.execute()
     rerun = path.with_name("rerun.json")

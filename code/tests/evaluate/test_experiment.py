@@ -97,7 +97,7 @@ def test_killed_run_continues_to_the_same_samples(world, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(CODE), "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while sum(path.read_bytes().count(b"\n") for path in (tmp_path / "killed").glob("*/.*/steps.jsonl")) < 3:
             assert child.poll() is None, "it ended before it could be killed"
             assert time.monotonic() < deadline

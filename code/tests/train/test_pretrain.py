@@ -49,7 +49,7 @@ def kill_midway(recipe: Path, results: Path) -> None:
     process = subprocess.Popen(
         command(recipe, results), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 400
     while process.poll() is None and time.monotonic() < deadline:
         logs = list(results.glob("tiny/.*.partial/steps.jsonl"))
         if logs and logs[0].read_bytes().count(b"\n") >= 25 and list(results.glob("tiny/.*.partial/work/pretrain.pt")):

@@ -134,7 +134,7 @@ def test_a_tiny_run_learns_pauses_and_continues(tiny_tokenizer: Path, instructio
 
     def go(*more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*command, *more], env=variables, capture_output=True, text=True, check=False, timeout=250
+            [*command, *more], env=variables, capture_output=True, text=True, check=False, timeout=600
         )
 
     paused = go("--stop-after", "1")

@@ -243,7 +243,7 @@ def test_the_command_line_says_in_one_line_what_to_install(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "codelab", "run", f"recipes/{name}.yaml", "--dry-run"],
         cwd=ROOT, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "code")}, capture_output=True, text=True,
-        check=False, timeout=60,
+        check=False, timeout=240,
     )  # fmt: skip
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
