@@ -140,7 +140,7 @@ def compared(run: Facts, pair: str) -> list[dict[str, Any]]:
         {
             "name": f"{setting(row['setting'])}, pass@{row['k']}",
             **{key: row[key] for key in kept},
-            "ci": interval(row["low"], row["high"], "+.1f points", "share").rpartition("\N{NO-BREAK SPACE}")[0],
+            "ci": str(interval(100 * row["low"], 100 * row["high"], "+.1f")),
         }
         for row in rows
     ]

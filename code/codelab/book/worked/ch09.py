@@ -277,4 +277,4 @@ def agreements(runs: Mapping[str, Facts]) -> list[dict[str, Any]]:
 def _ends(metric: Metric) -> str:
     if metric.low is None or metric.high is None:
         raise UserError("agreement: a share has no interval")
-    return interval(metric.low, metric.high, ".1f %", "share").rpartition("\N{NO-BREAK SPACE}")[0]
+    return str(interval(100 * metric.low, 100 * metric.high, ".1f"))

@@ -190,15 +190,16 @@ def explored(runs: Mapping[str, Facts], key: str = "t0.6") -> list[dict[str, Any
 
     Returns:
         The columns of :func:`shifts`, and ``pairs`` (the run's name here), ``count`` (of pairs), ``rate`` (millionths)
-        and ``verdict`` by the interval.
+        and ``verdict``, the record's own.
     """
     rows = []
     for label, run in runs.items():
         objectives = run.record.recipe.values["arms"]
+        found = run.frame("comparison")
+        verdicts = found[(found["setting"] == key) & (found["k"] == 1)].set_index("model")["verdict"]
         for arm, row in zip(objectives, shifts(run, key)[1:], strict=True):
-            verdict = "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not shown"
             more = {"pairs": label, "count": run.number("pairs"), "rate": 1e6 * float(objectives[arm]["rate"])}
-            rows.append(row | more | {"verdict": verdict})
+            rows.append(row | more | {"verdict": str(verdicts[arm])})
     return rows
 
 

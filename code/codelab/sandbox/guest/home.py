@@ -1,7 +1,7 @@
 """The folder that the children of a server may write: one tmpfs that serves child after child until one leaves a trace.
 
-A mount namespace and a tmpfs for each child cost a fifth of a short program's time, and hardly any program writes. What
-a child could leave behind: an entry (the counts of free blocks and inodes differ, and the folder's own times), the mode
+Hardly any program writes, so that a mount namespace and a tmpfs for each child would be spent on few. What a child
+could leave behind: an entry (the counts of free blocks and inodes differ, and the folder's own times), the mode
 or an owner (compared), an attribute (refused: the folder is sticky and belongs to another user). Any difference, and
 the next child gets a new tmpfs. Not covered: servers that are not root, whose children own the folder and could mark it
 unseen; those children mount one each (``confine``).

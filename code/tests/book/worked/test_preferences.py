@@ -137,11 +137,12 @@ def test_samples_for_pairs_are_counted_by_source(run: Facts) -> None:
 def test_trials_stand_below_each_other_with_their_rate_and_verdict(run: Facts) -> None:
     run.record.metrics["pairs"] = Metric(value=4)
     table = run.record.tables["comparison"]
-    table[1] |= {"low": -0.01}
-    table[2] |= {"low": -0.02, "high": -0.01, "difference": -0.015}
+    table[1] |= {"low": -0.01, "verdict": "no difference shown"}
+    table[2] |= {"low": -0.02, "high": -0.01, "difference": -0.015, "verdict": "worse"}
+    table[3] |= {"verdict": "better"}
     found = preferences.explored({"own": run, "all": run})
     assert [row["pairs"] for row in found] == ["own"] * 3 + ["all"] * 3
-    assert [row["verdict"] for row in found[:3]] == ["not shown", "worse", "better"]
+    assert [row["verdict"] for row in found[:3]] == ["no difference shown", "worse", "better"]
     assert [row["name"] for row in found[:3]] == [preferences.name(run, arm) for arm in ARMS]
     assert [round(row["rate"], 6) for row in found[:3]] == [10, 10, 10]
     assert {row["count"] for row in found} == {4}
