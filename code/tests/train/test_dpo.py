@@ -201,7 +201,7 @@ def test_unsloth_is_one_line_where_it_is_not_installed(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     ("name", "beyond", "drawn", "looked", "evaluated"),
-    [("q8-dpo-gpt2", 444, 37_952, 9_272, 52_500), ("q8-sweep-gpt2", 444, 0, 23_912, 20_000)],
+    [("q8-dpo-gpt2", 444, 37_952, 7_808, 84_000), ("q8-sweep-gpt2", 444, 0, 12_200, 20_000)],
 )
 def test_recipes_generate_what_their_headers_say(
     name: str, beyond: int, drawn: int, looked: int, evaluated: int
