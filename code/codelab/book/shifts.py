@@ -108,7 +108,9 @@ def drift(looks: "pd.DataFrame", near: float = 0.1) -> "Figure":
     right.set_ylim(bottom=0)
     for axes in (left, right):
         axes.grid(True)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3, fontsize=8)
+    handles, labels = left.get_legend_handles_labels()
+    columns = 3 if max(map(len, labels)) <= 24 else 2
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, fontsize=8)
     return figure
 
 

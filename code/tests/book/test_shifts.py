@@ -59,3 +59,9 @@ def test_drift_names_every_arm_once_and_counts_passes_from_zero() -> None:
     assert right.get_ylim()[0] == 0
     assert len({line.get_linestyle() for line in left.lines}) == 2, "arms differ in grey too"
     assert len(left.collections) == 4, "a band of errors a unit"
+
+
+def test_drift_sets_long_names_in_fewer_columns() -> None:
+    for names, columns in ((("a", "b", "c"), 3), (("a, with a likelihood term", "b", "c"), 2)):
+        figure = shifts.drift(looks(*names))
+        assert figure.legends[0]._ncols == columns  # type: ignore[attr-defined]

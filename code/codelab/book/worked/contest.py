@@ -75,21 +75,22 @@ def by_kind(run: Facts, names: Mapping[str, str], key: str = "t0.6") -> list[dic
     return rows
 
 
-def differences(runs: Mapping[str, Facts], arm: str = "dpo") -> list[dict[str, Any]]:
+def differences(runs: Mapping[str, Facts | tuple[Facts, str]], arm: str = "dpo") -> list[dict[str, Any]]:
     """An arm's paired differences to its start in percentage points: a row a run, setting and k.
 
     Args:
-        runs: by the name that the book gives the model.
-        arm: of each run.
+        runs: by the name that the book gives the model; a run, or a run and one of its arms.
+        arm: of the runs that come without one; ``base`` is an arm too.
 
     Returns:
         ``name``, ``model``, ``setting``, ``value``, ``low`` and ``high`` over tasks; ``ci`` and ``seeds_ci`` (over
         seeds; None with one seed) as text; ``seeds``, ``tasks``, ``verdict``.
     """
     rows = []
-    for model, run in runs.items():
+    for model, part in runs.items():
+        run, mine = part if isinstance(part, tuple) else (part, arm)
         for row in run.frame("comparison").to_dict("records"):
-            if row["model"] != arm:
+            if row["model"] != mine:
                 continue
             what = f"{setting(row['setting'])}, pass@{row['k']}"
             rows.append(

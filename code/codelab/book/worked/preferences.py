@@ -60,7 +60,14 @@ def candidates(run: Facts) -> list[dict[str, Any]]:
 
 
 def name(run: Facts, arm: str) -> str:
-    """An arm as the book calls it: ``β = 0.1``, ``β = 0.1, likelihood term``, ``IPO, τ = 1``."""
+    """An arm as the book calls it: ``β = 0.1``, ``IPO, τ = 1``; with its rate where the run tries several."""
+    objectives: Mapping[str, Mapping[str, Any]] = run.record.recipe.values["arms"]
+    several = len({float(each["rate"]) for each in objectives.values()}) > 1
+    return loss(run, arm) + (f", rate {_power(float(objectives[arm]['rate']))}" if several else "")
+
+
+def loss(run: Facts, arm: str) -> str:
+    """An arm's loss alone: ``β = 0.1``, ``β = 0.1, likelihood term``, ``IPO, τ = 1``."""
     objective: Mapping[str, Any] = run.record.recipe.values["arms"][arm]
     if "ipo" in objective["loss"]:
         return f"IPO, τ = {objective['beta']:g}"
@@ -189,8 +196,8 @@ def explored(runs: Mapping[str, Facts], key: str = "t0.6") -> list[dict[str, Any
         key: the sampling setting of the scores.
 
     Returns:
-        The columns of :func:`shifts`, and ``pairs`` (the run's name here), ``count`` (of pairs), ``rate`` (millionths)
-        and ``verdict``, the record's own.
+        The columns of :func:`shifts`, ``name`` without the rate, and ``pairs`` (the run's name here), ``count`` (of
+        pairs), ``rate`` (millionths) and ``verdict``, the record's own.
     """
     rows = []
     for label, run in runs.items():
@@ -199,7 +206,7 @@ def explored(runs: Mapping[str, Facts], key: str = "t0.6") -> list[dict[str, Any
         verdicts = found[(found["setting"] == key) & (found["k"] == 1)].set_index("model")["verdict"]
         for arm, row in zip(objectives, shifts(run, key)[1:], strict=True):
             more = {"pairs": label, "count": run.number("pairs"), "rate": 1e6 * float(objectives[arm]["rate"])}
-            rows.append(row | more | {"verdict": str(verdicts[arm])})
+            rows.append(row | more | {"name": loss(run, arm), "verdict": str(verdicts[arm])})
     return rows
 
 
@@ -239,6 +246,27 @@ def drained(run: Facts, arm: str) -> dict[str, float]:
     """The highest mean log-ratio that chosen programs reached, its step, and the one at the end, nats a completion."""
     course = ratios(run, [arm]).groupby("step")["chosen"].mean()
     return {"peak": float(course.max()), "step": int(course.index[int(course.argmax())]), "end": float(course.iloc[-1])}
+
+
+def beforehand(run: Facts, arm: str) -> dict[str, float]:
+    """How likely both sides were to the reference: the mean log-probability of a program over an arm's batches, nats.
+
+    trl logs the policy's log-probability and β times the log-ratio, so their difference is the reference's.
+    """
+    beta = float(run.record.recipe.values["arms"][arm]["beta"])
+    frame = run.steps()
+    frame = frame[frame["rewards/margins"].notna() & frame["arm"].str.startswith(f"{arm}-seed")]
+    return {
+        side: float((frame[f"logps/{side}"] - frame[f"rewards/{side}"] / beta).mean())
+        for side in ("chosen", "rejected")
+    }
+
+
+def _power(rate: float) -> str:
+    """A rate as a power of ten: ``3·10⁻⁶``, ``10⁻⁵``."""
+    factor, _, exponent = f"{rate:e}".partition("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}" if float(factor) == 1 else f"{float(factor):g}·10{raised}"
 
 
 def _mean(frame: "pd.DataFrame", column: str) -> float | None:

@@ -75,6 +75,20 @@ def test_arms_are_called_by_what_differs(run: Facts) -> None:
     assert [preferences.name(run, arm) for arm in ARMS] == ["β = 0.1", "β = 0.5, likelihood term", "IPO, τ = 1"]
 
 
+def test_arms_of_several_rates_say_theirs(run: Facts) -> None:
+    run.record.recipe.values["arms"] = ARMS | {"slow": {"loss": ["sigmoid"], "beta": 0.1, "rate": 3e-6}}
+    assert [preferences.name(run, arm) for arm in ("low", "slow")] == ["β = 0.1, rate 10⁻⁵", "β = 0.1, rate 3·10⁻⁶"]
+    assert preferences.loss(run, "slow") == "β = 0.1"
+
+
+def test_the_references_likelihood_is_what_the_policys_exceeds_by_the_log_ratio(run: Facts, tmp_path: Path) -> None:
+    rewards = {"rewards/chosen": 0.2, "rewards/rejected": -0.4, "rewards/margins": 0.6}
+    logged = {"arm": "low-seed0", "loss": 0.5, "logps/chosen": -8.0, "logps/rejected": -24.0} | rewards
+    other = logged | {"arm": "ipo-seed0", "logps/chosen": 0.0}
+    (tmp_path / "steps.csv").write_text(to_csv([logged, other, logged | {"arm": "low-seed1", "logps/chosen": -10.0}]))
+    assert preferences.beforehand(run, "low") == pytest.approx({"chosen": -11, "rejected": -20})
+
+
 def test_log_ratios_are_in_nats_whatever_beta_and_stretches_are_means(run: Facts) -> None:
     frame = preferences.ratios(run, ["ipo", "low"], points=2)
     assert frame[["arm", "seed", "step"]].to_numpy().tolist() == [
