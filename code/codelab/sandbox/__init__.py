@@ -6,7 +6,20 @@ the processes, ``server`` and ``confine`` for what a child may do.
 """
 
 from codelab.sandbox.calibrate import calibrate
+from codelab.sandbox.observe import Observation, Observer, Probe
 from codelab.sandbox.pool import Pool, judge
 from codelab.sandbox.types import Failure, Limits, Report, Sample, Verdict
 
-__all__ = ["Failure", "Limits", "Pool", "Report", "Sample", "Verdict", "calibrate", "judge"]
+__all__ = [
+    "Failure",
+    "Limits",
+    "Observation",
+    "Observer",
+    "Pool",
+    "Probe",
+    "Report",
+    "Sample",
+    "Verdict",
+    "calibrate",
+    "judge",
+]

@@ -93,12 +93,13 @@ class Client:
 
     Args:
         skip: measures to leave out, for tests of what a kernel may refuse.
+        hash_seed: of its interpreter, and so of every program.
 
     Raises:
         ServerLostError: it did not start.
     """
 
-    def __init__(self, skip: str = "") -> None:
+    def __init__(self, skip: str = "", hash_seed: int = 0) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # -S and an empty environment: nothing of the site or the user is imported; the hash seed makes runs repeatable.
         python = getattr(sys, "_base_executable", None) or sys.executable
@@ -106,7 +107,7 @@ class Client:
         try:
             self._process = subprocess.Popen(
                 [*command, str(Path(__file__).parent), str(theirs.fileno()), skip],
-                env={"PYTHONHASHSEED": "0"},
+                env={"PYTHONHASHSEED": str(hash_seed)},
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -31,12 +31,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _plan(sample: Sample) -> Plan:
-    task = sample.task
-    tests = (*task.tests, *task.challenge_tests) if sample.challenge else task.tests
-    return plan(task.setup, tests, task.needed_names, f"task {task.task_id}")
-
-
 class Pool:
     """Fork servers kept warm between batches (GRPO rewards); use it in a ``with`` statement.
 
@@ -47,6 +41,7 @@ class Pool:
             work may have kept the CPU from them; a program that used its whole CPU allowance would use it again),
             ``all``, or ``none``.
         skip: measures of isolation to leave out, separated by commas; for tests of what a kernel may refuse.
+        hash_seed: of the servers' interpreters; verdicts are given under 0, another one shows what hangs on it.
     """
 
     def __init__(
@@ -56,12 +51,14 @@ class Pool:
         *,
         retry: Retry = "wall",
         skip: str = "",
+        hash_seed: int = 0,
     ) -> None:
         self.workers = workers or cores()
         self.report = Report()
         self.limits = limits if limits is not None else Limits()
         self._retry = retry
         self._skip = skip
+        self._hash_seed = hash_seed
         self._clients: list[Client] = []
         self._selector = selectors.DefaultSelector()
 
@@ -131,7 +128,7 @@ class Pool:
             seen.add(sample.key)
             limits = self.limits if isinstance(self.limits, Limits) else self.limits.get(sample.task.task_id, Limits())
             program = json.dumps(sample.program)  # escaped, so that halves of characters travel too
-            yield Job(sample, f'{{"program": {program}, "steps": {_plan(sample).json}}}'.encode(), limits)
+            yield Job(sample, f'{{"program": {program}, "steps": {self._plan(sample).json}}}'.encode(), limits)
 
     def _work(
         self, source: Iterator[Job], again: deque[Job], late: list[Job], clients: list[Client]
@@ -181,7 +178,7 @@ class Pool:
         job = client.jobs.pop(0)
         job.drain()
         job.close()
-        outcome = verdict(job, reply, _plan(job.sample))
+        outcome = self._outcome(job, reply)
         if outcome.failure == "timeout" and not job.retried:
             self.report.timeouts += 1
             if self._retry == "all" or (self._retry == "wall" and timed_out(reply) == "wall"):
@@ -190,8 +187,16 @@ class Pool:
         self.report.judged += 1
         yield outcome
 
+    def _plan(self, sample: Sample) -> Plan:
+        task = sample.task
+        tests = (*task.tests, *task.challenge_tests) if sample.challenge else task.tests
+        return plan(task.setup, tests, task.needed_names, f"task {task.task_id}")
+
+    def _outcome(self, job: Job, reply: Reply) -> Verdict:
+        return verdict(job, reply, self._plan(job.sample))
+
     def _start(self) -> Client:
-        client = Client(self._skip)
+        client = Client(self._skip, self._hash_seed)
         self._clients.append(client)
         self._selector.register(client.control, selectors.EVENT_READ, client)
         self.report.granted, self.report.refused = client.granted, client.refused
