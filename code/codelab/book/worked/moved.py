@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
+from codelab.book.formats import Markdown
+from codelab.book.worked.ch08 import shown
 from codelab.errors import UserError
 
 if TYPE_CHECKING:
@@ -83,6 +85,24 @@ def endings(run: Facts, models: Mapping[str, Sequence[str]], key: str = "t0.6") 
         row["unparsed"] = 100 * sum(each["failure"] == "syntax" for each in whole) / max(1, len(whole))
         rows.append(row)
     return rows
+
+
+def passing(run: Facts, models: Sequence[str], task: int, key: str = "t0.6") -> Markdown:
+    """The first passing sample of a task, as a code block under one line that names it.
+
+    Args:
+        run: a run with arms.
+        models: of the record, in the order in which they were evaluated.
+        task: its id.
+        key: the sampling setting.
+
+    Raises:
+        UserError: none passes.
+    """
+    for row in _samples(run, key):
+        if row["variant"] in models and int(row["task_id"]) == task and row["passed"]:
+            return shown(row)
+    raise UserError(f"{run.folder}: no sample of {', '.join(models)} passes task {task} at {key}")
 
 
 def _samples(run: Facts, key: str) -> list[dict[str, Any]]:

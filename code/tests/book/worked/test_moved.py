@@ -14,7 +14,7 @@ from codelab.records.schema import CodeFacts, RecipeFacts
 
 def answer(model: str, task: int, passed: bool, **more: Any) -> dict[str, Any]:
     row = {"variant": model, "split": "test", "setting": "t0.6", "task_id": task, "passed": passed, "tokens": 10}
-    row |= {"text": f"import re\ndef solve_{task}(x):\n  def inner(): ...", "finish": "eos"}
+    row |= {"text": f"import re\ndef solve_{task}(x):\n  def inner(): ...", "finish": "eos", "detail": ""}
     return row | {"failure": "none" if passed else "wrong_value"} | more
 
 
@@ -55,3 +55,11 @@ def test_endings_are_shares_of_what_was_answered(run: Facts) -> None:
     assert (trained["own"], trained["rule"], trained["unparsed"]) == (75, 25, 0)
     with pytest.raises(UserError, match="no samples of base"):
         moved.endings(run, {"base": ["base"]})
+
+
+def test_the_first_passing_sample_of_a_task_is_shown(run: Facts) -> None:
+    text = moved.passing(run, ["dpo-seed0", "dpo-seed1"], 12)
+    assert text.startswith("Task 12, passes:")
+    assert "def solve_12(x):" in text
+    with pytest.raises(UserError, match="task 11"):
+        moved.passing(run, ["start"], 11)
