@@ -23,6 +23,7 @@ _HEADLINES = (
     (r"greedy\.pass@1", "greedy pass@1", ".1f %"),
     (r"t[\d.]+\.pass@10", "pass@10", ".1f %"),
     (r"tokens_per_second", "training", ",.0f"),
+    (r"sigmoid-batched\.times", "pretraining's step of today over the masked one", ".3f ×"),
     (r"final_loss", "final loss", ".2f"),
     (r"mutants_codelab_w2_samples_per_second", "samples judged a second", ".0f"),
     (r"instructions", "instructions", ",.0f"),

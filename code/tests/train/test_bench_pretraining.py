@@ -181,3 +181,16 @@ def test_the_recipe_is_fine_and_every_variant_is_a_pretraining(monkeypatch: pyte
     assert every[0]["mask"] == "tensor"
     recipe = yaml.safe_load(Path("recipes/pretrain-gpt2.yaml").read_text())
     assert all(values["optimizer"]["matrix_rate"] == recipe["optimizer"]["matrix_rate"] for values in every)
+
+
+def test_the_pretraining_recipe_computes_its_step_as_the_variant_that_the_book_quotes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    recipe = PretrainRecipe.model_validate(yaml.safe_load(Path("recipes/pretrain-gpt2.yaml").read_text()))
+    bench = load(Path("recipes/bench-pretraining.yaml")).recipe
+    assert isinstance(bench, PretrainingBench)
+    (quoted,) = (one for one in bench.variants if one.name == "sigmoid-batched")
+    measured = PretrainRecipe.model_validate(variant_values(bench, quoted, Path(recipe.tokens)))
+    never = {"schedule": recipe.schedule, "evaluate_every": recipe.evaluate_every}
+    assert measured.model_copy(update=never | {"checkpoint_every": recipe.checkpoint_every}) == recipe

@@ -25,7 +25,7 @@ def write_recipe(folder: Path, token_folder: Path, tokenizer_folder: Path, **cha
         "tokenizer": str(tokenizer_folder), "output": str(folder / "model"),
         "schedule": {"unit": "tokens", "total": 8 * 32 * 60, "warmup": 0.1, "decay": 0.5},
         "rows_per_step": 8, "rows_per_pass": 4, "evaluate_every": 20, "evaluate_rows": 8, "checkpoint_every": 0.02,
-        "precision": "fp32", "compiled": False,
+        "precision": "fp32", "compiled": False, "gelu": "sigmoid", "optimizer": {"batched": True},  # as pretrain-gpt2
     }  # fmt: skip
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(values | changes))

@@ -167,15 +167,16 @@ def test_muon_in_batches_scales_by_shape(name: str | None, scale: float) -> None
     assert moved[1] == pytest.approx(0.1 * scale * math.sqrt(8), rel=0.3)
 
 
-def test_with_everything_on_a_continued_run_has_the_same_bits(
-    tiny_tokens: Path, tiny_tokenizer: Path, tmp_path: Path
+@pytest.mark.parametrize(("gelu", "batched"), [("tanh", False), ("sigmoid", True)])
+def test_a_continued_run_has_the_same_bits_however_its_step_is_computed(
+    tiny_tokens: Path, tiny_tokenizer: Path, tmp_path: Path, gelu: str, batched: bool
 ) -> None:
     from codelab.records import open_run
     from codelab.train.pretrain_loop import Trainer
     from codelab.train.tokens import open_tokens
 
     path = write_recipe(
-        tmp_path, tiny_tokens, tiny_tokenizer, gelu="sigmoid", optimizer={"batched": True}, checkpoint_every=1e9
+        tmp_path, tiny_tokens, tiny_tokenizer, gelu=gelu, optimizer={"batched": batched}, checkpoint_every=1e9
     )
     recipe = PretrainRecipe.model_validate(yaml.safe_load(path.read_text()))
     folder, losses, weights = open_tokens(tiny_tokens), [], []
