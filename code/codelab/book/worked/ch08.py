@@ -166,6 +166,20 @@ def advantage(run: Facts, evaluator: str, only: str | None = None) -> list[dict[
     return sorted(kept, key=lambda row: row["ratio"])
 
 
+def slowest_share(run: Facts) -> float:
+    """The share of the seconds of all references that the one left out of the quick ones takes, by one worker of ours.
+
+    Args:
+        run: of kind ``bench``.
+    """
+    seconds = {
+        row["set"]: row["samples"] / row["samples_per_second"]
+        for row in run.frame("speed").to_dict("records")
+        if row["evaluator"] == "codelab" and row["workers"] == 1
+    }
+    return float(1 - seconds["quick references"] / seconds["references"])
+
+
 def conditions(run: Facts) -> list[dict[str, str]]:
     """What the scores depend on: a row a condition."""
     (row,) = run.frame("conditions").to_dict("records")

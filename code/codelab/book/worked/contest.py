@@ -75,12 +75,15 @@ def by_kind(run: Facts, names: Mapping[str, str], key: str = "t0.6") -> list[dic
     return rows
 
 
-def differences(runs: Mapping[str, Facts | tuple[Facts, str]], arm: str = "dpo") -> list[dict[str, Any]]:
+def differences(
+    runs: Mapping[str, Facts | tuple[Facts, str]], arm: str = "dpo", digits: int = 1
+) -> list[dict[str, Any]]:
     """An arm's paired differences to its start in percentage points: a row a run, setting and k.
 
     Args:
         runs: by the name that the book gives the model; a run, or a run and one of its arms.
         arm: of the runs that come without one; ``base`` is an arm too.
+        digits: of the intervals' text.
 
     Returns:
         ``name``, ``model``, ``setting``, ``value``, ``low`` and ``high`` over tasks; ``ci`` and ``seeds_ci`` (over
@@ -101,8 +104,8 @@ def differences(runs: Mapping[str, Facts | tuple[Facts, str]], arm: str = "dpo")
                     "value": 100 * row["difference"],
                     "low": 100 * row["low"],
                     "high": 100 * row["high"],
-                    "ci": _ends(row["low"], row["high"]),
-                    "seeds_ci": _ends(row["seeds_low"], row["seeds_high"]),
+                    "ci": _ends(row["low"], row["high"], digits),
+                    "seeds_ci": _ends(row["seeds_low"], row["seeds_high"], digits),
                     "seeds": int(row["seeds"]),
                     "tasks": int(row["tasks"]),
                     "verdict": row["verdict"],
@@ -254,8 +257,8 @@ def pair(run: Facts, chosen: str, rejected: str, most_lines: int = 14) -> Markdo
     return Markdown("\n".join(parts))
 
 
-def _ends(low: float | None, high: float | None) -> str | None:
+def _ends(low: float | None, high: float | None, digits: int = 1) -> str | None:
     """Ends of an interval of shares, in per cent without the sign."""
     if low is None or high is None or low != low:  # noqa: PLR0124 - NaN is the one value unlike itself
         return None
-    return str(interval(100 * low, 100 * high, ".1f"))
+    return str(interval(100 * low, 100 * high, f".{digits}f"))

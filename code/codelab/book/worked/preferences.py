@@ -196,7 +196,7 @@ def explored(runs: Mapping[str, Facts], key: str = "t0.6") -> list[dict[str, Any
         key: the sampling setting of the scores.
 
     Returns:
-        The columns of :func:`shifts`, ``name`` without the rate, and ``pairs`` (the run's name here), ``count`` (of
+        The columns of :func:`shifts`, ``name`` without the rate, and ``arm``, ``pairs`` (the run's name here), ``count`` (of
         pairs), ``rate`` (millionths) and ``verdict``, the record's own.
     """
     rows = []
@@ -205,7 +205,12 @@ def explored(runs: Mapping[str, Facts], key: str = "t0.6") -> list[dict[str, Any
         found = run.frame("comparison")
         verdicts = found[(found["setting"] == key) & (found["k"] == 1)].set_index("model")["verdict"]
         for arm, row in zip(objectives, shifts(run, key)[1:], strict=True):
-            more = {"pairs": label, "count": run.number("pairs"), "rate": 1e6 * float(objectives[arm]["rate"])}
+            more = {
+                "arm": arm,
+                "pairs": label,
+                "count": run.number("pairs"),
+                "rate": 1e6 * float(objectives[arm]["rate"]),
+            }
             rows.append(row | more | {"name": loss(run, arm), "verdict": str(verdicts[arm])})
     return rows
 

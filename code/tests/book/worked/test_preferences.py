@@ -158,5 +158,6 @@ def test_trials_stand_below_each_other_with_their_rate_and_verdict(run: Facts) -
     assert [row["pairs"] for row in found] == ["own"] * 3 + ["all"] * 3
     assert [row["verdict"] for row in found[:3]] == ["no difference shown", "worse", "better"]
     assert [row["name"] for row in found[:3]] == [preferences.name(run, arm) for arm in ARMS]
+    assert [row["arm"] for row in found[:3]] == list(ARMS)
     assert [round(row["rate"], 6) for row in found[:3]] == [10, 10, 10]
     assert {row["count"] for row in found} == {4}
