@@ -196,8 +196,8 @@ def explored(runs: Mapping[str, Facts], key: str = "t0.6") -> list[dict[str, Any
         key: the sampling setting of the scores.
 
     Returns:
-        The columns of :func:`shifts`, ``name`` without the rate, and ``arm``, ``pairs`` (the run's name here), ``count`` (of
-        pairs), ``rate`` (millionths) and ``verdict``, the record's own.
+        The columns of :func:`shifts`, ``name`` without the rate, and ``arm``, ``pairs`` (the run's name here),
+        ``count`` (of pairs), ``rate`` (millionths) and ``verdict``, the record's own.
     """
     rows = []
     for label, run in runs.items():
