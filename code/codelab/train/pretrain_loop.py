@@ -196,7 +196,12 @@ class Trainer:
             return
         save_model(self.model, self.recipe.tokenizer, self.recipe.output)
         rate = self.tokens / self.seconds
-        self.run.metric("heldout_bits_per_byte", bits, n=self.folder.heldout.text_bytes, unit="bits/byte")
+        rows = len(self.folder.heldout.row_starts(self.recipe.shape.positions))
+        scored = min(rows, self.recipe.evaluate_rows)
+        self.run.metric(
+            "heldout_bits_per_byte", bits, n=round(self.folder.heldout.text_bytes * scored / rows), unit="bits/byte",
+            method=f"the first {scored} of {rows} rows, at the bytes a token of all",
+        )  # fmt: skip
         self.run.metric("tokens", self.tokens, unit="tokens")
         seen = self.tokens * self.folder.train.text_bytes / self.folder.train.tokens
         self.run.metric("text_bytes", seen, unit="bytes", method="tokens times the training text's bytes a token")

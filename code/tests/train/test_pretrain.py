@@ -110,6 +110,11 @@ def test_a_paused_run_says_so_and_the_model_loads_in_the_end(
     assert record.metrics["tokens"].value == 8 * 32 * 60
     train = json.loads((tiny_tokens / "meta.json").read_text())["splits"]["train"]
     ratio = train["bytes"] / sum(file["tokens"] for file in train["files"])
+    held = record.metrics["heldout_bits_per_byte"]
+    text = json.loads((tiny_tokens / "meta.json").read_text())["splits"]["heldout"]["bytes"]
+    scored, rows = (int(word) for word in (held.method or "").split() if word.isdigit())
+    assert scored == 8 < rows
+    assert held.n == round(text * scored / rows)
     assert record.metrics["text_bytes"].value == pytest.approx(8 * 32 * 60 * ratio)
     assert [data.source for data in record.data] == [
         f"file:{tiny_tokens.name}/meta.json",
