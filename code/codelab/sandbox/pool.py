@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Self
 
 from codelab.errors import UserError
 from codelab.sandbox.clients import Client, Job, Reply, ServerLostError
@@ -62,7 +62,7 @@ class Pool:
         self._clients: list[Client] = []
         self._selector = selectors.DefaultSelector()
 
-    def __enter__(self) -> "Pool":
+    def __enter__(self) -> Self:
         """Start the servers.
 
         Raises:

@@ -1,0 +1,152 @@
+"""Which pairs can be tasks at all, seen from text and code: plain words, and a pure function of its arguments.
+
+What is left out is left out for a reader's sake, too: code that reads the clock, files or the interpreter, private
+helpers told in the terms of their project, long code. Not covered: what only running shows.
+"""
+
+import ast
+import re
+
+from codelab.tasks.instructions import Instruction
+from codelab.tasks.tested.calls import function_of
+from codelab.tasks.tested.slots import words
+
+MOST_LINES = 25
+MOST_LINES_PRIVATE = 10
+MOST_REQUIRED = 4
+LEAST_WORDS = 4
+LEAST_WORDS_PRIVATE = 6
+MODULES = words(
+    "math cmath re collections collections.abc itertools functools string typing typing_extensions heapq bisect "
+    "operator copy textwrap json decimal fractions statistics calendar datetime unicodedata difflib keyword numbers "
+    "html urllib.parse base64 binascii posixpath fnmatch shlex colorsys enum __future__"
+)
+"""Modules whose results are plain values of their arguments."""
+_CALLS = words(
+    "open input print eval exec compile globals locals vars id hash __import__ breakpoint exit quit dir getattr "
+    "setattr delattr super type memoryview bytes bytearray object callable issubclass"
+)
+_ATTRIBUTES = words(
+    "now today utcnow fromtimestamp timestamp astimezone environ setdefaultencoding __class__ __dict__ __name__"
+)
+_NAMES = frozenset({"self", "cls", "__file__", "__name__", "__doc__", "NotImplemented", "Ellipsis"})
+_PATHS = words("join split splitext basename dirname normpath commonprefix isabs")
+_JARGON = re.compile(
+    r"""\b(self|this\s(module|class|method|object|instance|node|plugin|test|script|package)|callback|decorator|wrapper
+    |wrapped?|helper|utility|util|internal|private|dummy|placeholder|stub|mock|fixture|backend|plugin|config\w*|setting\w*
+    |session|request|response|server|client|endpoint|database|query|sql\w*|django|flask|numpy|ndarray|np|pandas|dataframe
+    |tensor\w*|torch|pytorch|tensorflow|keras|jax|model\w*|layer\w*|module|kernel|gpu|cuda|docker|kubernetes|aws|gcp|azure
+    |logger|logging|log|widget|axis|axes|plot\w*|figure|click|argparse|cli|option\w*|command-line|environment|env|kwargs
+    |deprecat\w*|legacy|compat\w*|backwards?|python\s?[23]|sphinx|docutils|pytest|doctest|unittest|ast|bytecode|opcode
+    |pep\s?\d+|repo\w*|git|github|commit|branch|workflow|pipeline|metadata|schema|serializ\w*|json|yaml|xml|html|hook
+    |see|etc|hack|workaround|ugly|implementation|implements?|used\s(by|to|in|for|when|as)|called\s(by|when|from)
+    |puzzle|solve|solution|part\s?(one|two|1|2|a|b)|challenge|exercise|kata|problem|advent|input\sdata
+    |user'?s?|job\w*|dataset\w*|batch\w*|train\w*|checkpoint\w*|device\w*|runtime|package\w*|librar\w*|codec|encoding)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_IDENTIFIER = re.compile(r"`+([^`]*)`+|\b(\w*[a-z][A-Z]\w*|\w+_\w+|\w+\.\w+\.?\w*)\b|:\w+:|\\|\|")
+_WORD = re.compile(r"[A-Za-z][a-z']+|[A-Z]+")
+
+
+def unfit(pair: Instruction) -> str:
+    """Why a pair cannot be a task, as a short reason; empty where nothing speaks against it."""
+    try:
+        tree = ast.parse(pair.code)
+        function = function_of(pair.code, pair.entry_point)
+    except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
+        return "code: not a function"
+    return text_unfit(pair, function) or code_unfit(pair, tree, function) or _helper(pair, function)
+
+
+def text_unfit(pair: Instruction, function: ast.FunctionDef) -> str:
+    """What speaks against the text."""
+    found_words = _WORD.findall(pair.text)
+    if pair.text.startswith("[") or pair.text.endswith((":", ",")) or pair.text.count(" = ") > 1:
+        return "text: goes on elsewhere"
+    a = function.args
+    known = {argument.arg for argument in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg) if argument is not None}
+    if len(found_words) < (LEAST_WORDS_PRIVATE if pair.entry_point.startswith("_") else LEAST_WORDS):
+        return "text: too short"
+    if _JARGON.search(pair.text):
+        return "text: terms of a project"
+    for found in _IDENTIFIER.finditer(pair.text):
+        name = (found[1] or found[2] or "").strip(" `()*")
+        if name not in known | {pair.entry_point} and not _literal(name) and not name.replace(".", "").isdigit():
+            return "text: names that only its project knows"
+    if sum(word.isupper() and len(word) > 1 for word in found_words) > 1:
+        return "text: abbreviations"
+    return ""
+
+
+def code_unfit(pair: Instruction, tree: ast.Module, function: ast.FunctionDef) -> str:
+    """What speaks against the code."""
+    if len([line for line in pair.code.splitlines() if line.strip()]) > MOST_LINES:
+        return "code: long"
+    a = function.args
+    if not (a.posonlyargs or a.args or a.vararg or a.kwonlyargs):
+        return "code: no arguments"
+    if a.kwarg is not None:
+        return "code: open keywords"
+    constants = [target.id for node in tree.body if isinstance(node, ast.Assign)
+                 for target in node.targets if isinstance(target, ast.Name)]  # fmt: skip
+    if constants and not any(name.lower().strip("_") in pair.text.lower() for name in constants):
+        return "code: constants of its module"
+    for node in ast.walk(tree):
+        if reason := _node_unfit(node):
+            return reason
+    return ""
+
+
+def _helper(pair: Instruction, function: ast.FunctionDef) -> str:
+    """What speaks against functions that were written for one caller: many arguments, arguments that decide nothing."""
+    a = function.args
+    required = [one.arg for one in [*a.posonlyargs, *a.args][: len(a.posonlyargs + a.args) - len(a.defaults)]]
+    if len(required) > MOST_REQUIRED:
+        return "code: many arguments"
+    lines = len([line for line in pair.code.splitlines() if line.strip()])
+    if pair.entry_point.startswith("_") and (len(required) > 2 or lines > MOST_LINES_PRIVATE):
+        return "code: a private helper"
+    read: set[str] = set()
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Raise):
+            continue
+        if isinstance(node, ast.Name):
+            read.add(node.id)
+        waiting += ast.iter_child_nodes(node)
+    return "" if read >= set(required) else "code: an argument without use"
+
+
+def _node_unfit(node: ast.AST) -> str:
+    if isinstance(node, ast.Import):
+        outside = [alias.name for alias in node.names if alias.name not in MODULES | {"os", "os.path"}]
+        return "code: modules" if outside else ""
+    if isinstance(node, ast.ImportFrom):
+        return (
+            "" if node.module in MODULES or (node.module == "os" and node.names[0].name == "path") else "code: modules"
+        )
+    if isinstance(node, ast.Name):
+        return "code: the interpreter's own" if node.id in _NAMES | _CALLS else ""
+    if isinstance(node, ast.Attribute):
+        if node.attr in _ATTRIBUTES or (
+            isinstance(node.value, ast.Name) and node.value.id == "os" and node.attr != "path"
+        ):
+            return "code: the interpreter's own"
+        inner = node.value
+        if (isinstance(inner, ast.Attribute) and inner.attr == "path") or (
+            isinstance(inner, ast.Name) and inner.id == "path" and node.attr in ("exists", "isfile", "isdir", "abspath")
+        ):
+            return "" if node.attr in _PATHS else "code: files"
+    if isinstance(node, ast.Global | ast.Nonlocal | ast.AsyncFunctionDef | ast.Await | ast.ClassDef):
+        return "code: state or classes"
+    return ""
+
+
+def _literal(text: str) -> bool:
+    """Whether a quoted piece is a plain constant rather than a name."""
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return not re.fullmatch(r"[A-Za-z_][\w.]*\W*", text)
+    return True

@@ -1,0 +1,54 @@
+"""Which pairs can be tasks: one case a reason."""
+
+import pytest
+
+from codelab.tasks.instructions import Instruction
+from codelab.tasks.tested.fit import unfit
+
+CODE = "def f(x):\n    return x + 1\n"
+TEXT = "Give the number that follows x."
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "reason"),
+    [
+        (TEXT, CODE, ""),
+        ("Give the sum of *x* and `1`, as (1 + 2) would.", CODE, ""),
+        ("Give the suffix of a path.", "import os\ndef f(x):\n    return os.path.splitext(x)[1]\n", ""),
+        ("Next number please.", CODE, "text: too short"),
+        ("Give the request that follows in the session.", CODE, "text: terms of a project"),
+        ("Give the number that NodeList has after x.", CODE, "text: names that only its project knows"),
+        ("Give the number of `some_table` after x.", CODE, "text: names that only its project knows"),
+        ("Give the RFC and DNS number of x.", CODE, "text: abbreviations"),
+        ("Give the number that follows, such as:", CODE, "text: goes on elsewhere"),
+        (TEXT, "def f(:\n", "code: not a function"),
+        (TEXT, "def g(x):\n    return x\n", "code: not a function"),
+        (TEXT, "def f(x):\n" + "    x += 1\n" * 30 + "    return x\n", "code: long"),
+        (TEXT, "def f():\n    return 1\n", "code: no arguments"),
+        (TEXT, "def f(x, **more):\n    return x\n", "code: open keywords"),
+        (TEXT, "LIMIT = 3\ndef f(x):\n    return LIMIT + x\n", "code: constants of its module"),
+        ("Give x, or the limit if it is less.", "LIMIT = 3\ndef f(x):\n    return min(LIMIT, x)\n", ""),
+        (TEXT, "import time\ndef f(x):\n    return time.time() + x\n", "code: modules"),
+        (TEXT, "from random import random\ndef f(x):\n    return random() + x\n", "code: modules"),
+        (TEXT, "def f(x):\n    return open(x).read()\n", "code: the interpreter's own"),
+        (TEXT, "def f(x):\n    print(x)\n", "code: the interpreter's own"),
+        (TEXT, "import os\ndef f(x):\n    return os.environ[x]\n", "code: the interpreter's own"),
+        (TEXT, "import datetime\ndef f(x):\n    return datetime.date.today().year - x\n", "code: the interpreter's own"),
+        (TEXT, "import os\ndef f(x):\n    return os.path.exists(x)\n", "code: files"),
+        (TEXT, "def f(x):\n    global y\n    y = x\n    return y\n", "code: state or classes"),
+        (TEXT, "def f(a, b, c, d, e):\n    return a + b + c + d + e\n", "code: many arguments"),
+        (TEXT, "def f(x, name):\n    if x < 0:\n        raise ValueError(name)\n    return x + 1\n",
+         "code: an argument without use"),
+    ],
+)  # fmt: skip
+def test_reasons(text: str, code: str, reason: str) -> None:
+    assert unfit(Instruction(text, code, "f", "here")) == reason
+
+
+def test_private_helpers_must_be_short_and_well_described() -> None:
+    code = "def _f(x):\n    return x + 1\n"
+    assert unfit(Instruction(TEXT, code, "_f", "here")) == ""
+    assert unfit(Instruction("Give the next number.", code, "_f", "here")) == "text: too short"
+    assert (
+        unfit(Instruction(TEXT, "def _f(x, y, z):\n    return x + y + z\n", "_f", "here")) == "code: a private helper"
+    )
