@@ -5,7 +5,6 @@ Nothing is executed in this process. The same pairs give the same bytes. Not cov
 trying (``codelab.tasks.tested``) and tasks of MBPP's test split, which ``codelab.tasks.enlarged`` keeps out at loading.
 """
 
-import ast
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -121,17 +120,10 @@ def _examples(works: Sequence[Work], pool: Pool) -> None:
     for place, number in wanted:
         work, verdict = by_place[place], held[place, number]
         test = work.pair.examples[number]
-        if verdict.passed and _compares(test):
-            call, _, expected = test.removeprefix("assert ").rpartition(" == ")
-            work.given.append(Answered(call, calls.shown(test), expected, shown=True))
+        if verdict.passed and (example := calls.example(test)):
+            work.given.append(Answered(*example, shown=True))
         elif verdict.failure == "wrong_value":
             work.reason = "code: not what its docstring shows"
-
-
-def _compares(test: str) -> bool:
-    """Whether an example is a comparison: a comment inside it may hide the expected value."""
-    statement = ast.parse(test).body[0]
-    return isinstance(statement, ast.Assert) and isinstance(statement.test, ast.Compare)
 
 
 def _propose(works: Sequence[Work]) -> None:
@@ -183,7 +175,9 @@ def _observe(works: Sequence[Work], observer: Observer) -> None:
         pairs = [(call, _literal(found)) for call, found in zip(work.calls, answers[work.place], strict=True)]
         work.offered = choose.considered(_likeliest(pairs))
         if len(work.offered) < choose.LEAST and not work.enough:
-            work.reason = "answers: none plain, short and without an exception"
+            found = {text for _, text in pairs} - {None}
+            work.reason = "answers: none that is plain and short" if not found else "answers: all alike"
+            work.reason = "answers: few calls are taken" if len(found) > 1 else work.reason
 
 
 def _likeliest(pairs: Sequence[tuple[Call, str | None]]) -> list[Answered]:

@@ -105,9 +105,21 @@ def yields(function: ast.FunctionDef) -> bool:
     return False
 
 
-def shown(test: str) -> tuple[Any, ...]:
-    """The literal arguments of an example's call; none where it is anything but a plain call."""
-    return tuple(value for _, value in _arguments(test) or ())
+def example(test: str) -> tuple[str, tuple[Any, ...], str] | None:
+    """An example's call, its literal arguments (none where it is more than a plain call), and the expected literal.
+
+    None where it is no such comparison; a comment inside it may hide the expected value.
+    """
+    try:
+        statement = ast.parse(test).body[0]
+        compared = statement.test if isinstance(statement, ast.Assert) else None
+        if not isinstance(compared, ast.Compare) or [type(op) for op in compared.ops] != [ast.Eq]:
+            return None
+        ast.literal_eval(compared.comparators[0])
+    except (SyntaxError, ValueError, TypeError, IndexError, MemoryError, RecursionError):
+        return None
+    call, expected = (ast.get_source_segment(test, part) or "" for part in (compared.left, compared.comparators[0]))
+    return call, tuple(value for _, value in _arguments(test) or ()), expected
 
 
 def _parameters(function: ast.FunctionDef) -> list[_Parameter]:

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from codelab.tasks.instructions import Instruction
-from codelab.tasks.tested.calls import MOST_CALL, MOST_CALLS, change, proposed, shown
+from codelab.tasks.tested.calls import MOST_CALL, MOST_CALLS, change, example, proposed
 from codelab.tasks.tested.kinds import NeedsObjectError
 from codelab.tasks.tested.patterns import matching
 
@@ -57,8 +57,23 @@ def test_generators_keywords_and_stars_are_called_as_they_must() -> None:
 def test_examples_are_changed_first() -> None:
     found = calls("def f(a, b):\n    return a + b\n", "assert f([1, 2], [3]) == [1, 2, 3]")
     assert found[0].startswith("f([")
-    assert shown("assert f(1, k='a') == 2") == (1, "a")
-    assert shown("assert f(g(1)) == 2") == shown("assert f(1)[0] == 2") == ()
+
+
+@pytest.mark.parametrize(
+    ("test", "found"),
+    [
+        ("assert f(1, k='a') == 2", ("f(1, k='a')", (1, "a"), "2")),
+        ("assert f('a == b') == 'c == d'", ("f('a == b')", ("a == b",), "'c == d'")),
+        ("assert f(g(1)) == 2", ("f(g(1))", (), "2")),
+        ("assert f(1)[0] == 2", ("f(1)[0]", (), "2")),
+        ("assert f(10)  # ten == 2", None),
+        ("assert f(1) == g(2)", None),
+        ("assert f(1) > 2", None),
+        ("assert f(", None),
+    ],
+)
+def test_examples_are_taken_apart(test: str, found: object) -> None:
+    assert example(test) == found
 
 
 @pytest.mark.parametrize("value", [True, 3, 0, 2.5, "two words", "x", "abc", [1, 2], ("a",), {"k": 1}, {3}, [], None])

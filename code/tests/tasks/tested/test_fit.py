@@ -33,7 +33,7 @@ TEXT = "Give the number that follows x."
         (TEXT, "def f(x):\n    return open(x).read()\n", "code: the interpreter's own"),
         (TEXT, "def f(x):\n    print(x)\n", "code: the interpreter's own"),
         (TEXT, "import os\ndef f(x):\n    return os.environ[x]\n", "code: the interpreter's own"),
-        (TEXT, "import datetime\ndef f(x):\n    return datetime.date.today().year - x\n", "code: the interpreter's own"),
+        (TEXT, "import datetime as d\ndef f(x):\n    return d.date.today().year - x\n", "code: the interpreter's own"),
         (TEXT, "import os\ndef f(x):\n    return os.path.exists(x)\n", "code: files"),
         (TEXT, "def f(x):\n    global y\n    y = x\n    return y\n", "code: state or classes"),
         (TEXT, "def f(a, b, c, d, e):\n    return a + b + c + d + e\n", "code: many arguments"),
@@ -46,9 +46,8 @@ def test_reasons(text: str, code: str, reason: str) -> None:
 
 
 def test_private_helpers_must_be_short_and_well_described() -> None:
-    code = "def _f(x):\n    return x + 1\n"
-    assert unfit(Instruction(TEXT, code, "_f", "here")) == ""
+    text, code = "Give the whole number that follows another.", "def _f(x):\n    return x + 1\n"
+    assert unfit(Instruction(text, code, "_f", "here")) == ""
     assert unfit(Instruction("Give the next number.", code, "_f", "here")) == "text: too short"
-    assert (
-        unfit(Instruction(TEXT, "def _f(x, y, z):\n    return x + y + z\n", "_f", "here")) == "code: a private helper"
-    )
+    wide = "def _f(x, y, z):\n    return x + y + z\n"
+    assert unfit(Instruction(text, wide, "_f", "here")) == "code: a private helper"
