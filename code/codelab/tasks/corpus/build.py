@@ -7,7 +7,6 @@ others. Memory stays at one output file a process. Not covered: tokens; see :mod
 
 import hashlib
 import json
-import multiprocessing
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -30,9 +29,12 @@ from codelab.tasks.corpus.lexing import lex
 from codelab.tasks.corpus.read import shard_facts
 from codelab.tasks.corpus.select import select
 from codelab.tasks.corpus.sources import Source
+from codelab.tasks.corpus.workers import pool as start_pool
 
 PARTS = 16
 """Number of training files: about 40 MB of text each for the listed sources."""
+INSTRUCTIONS = "instructions.jsonl.zst"
+"""The instruction pairs' file."""
 
 
 def build(
@@ -88,7 +90,7 @@ def _assemble(sources: list[Source], work: Path, out: Path, workers: int) -> lis
     names = [f"train-{number:02d}" for number in range(PARTS)] + ["heldout-00"]
     jobs = [(names, [work / f"{source.slug}.jsonl.zst" for source in sources[turn::workers]], buckets / str(turn))
             for turn in range(workers)]  # fmt: skip
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+    with start_pool(workers) as pool:
         pool.map(_deal, jobs, chunksize=1)
         written = pool.map(_sort, [(name, buckets, out) for name in names], chunksize=1)
     shutil.rmtree(buckets)
@@ -164,7 +166,7 @@ def _instructions(work: Path, out: Path) -> tuple[dict[str, Any], Counter[str]]:
                 size += len(row["code"].encode())
                 yield row
 
-    target = out / "instructions.jsonl.zst"
+    target = out / INSTRUCTIONS
     count = write_rows(target, rows())
     return _file_facts(target, count, size), given
 

@@ -4,7 +4,6 @@ A part is ``<source>.jsonl.zst`` (files), ``<source>.pairs.jsonl.zst`` and ``<so
 finished part whose parameters still match is left alone. Not covered: anything across sources.
 """
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from codelab.tasks.corpus.contamination import Detector
 from codelab.tasks.corpus.files import read_json, read_rows, write_json, write_rows
 from codelab.tasks.corpus.sources import Source
 from codelab.tasks.corpus.split import is_held_out, rank
+from codelab.tasks.corpus.workers import pool as start_pool
 
 VERSION = 1
 
@@ -48,7 +48,7 @@ def clean_all(
     """
     arguments = [(source, facts, left_out, shards, work) for source, facts, left_out in jobs]
     results = []
-    with multiprocessing.get_context("spawn").Pool(workers, initializer=_start, initargs=benchmarks) as pool:
+    with start_pool(workers, _start, benchmarks) as pool:
         for done in pool.imap(_clean_one, arguments, chunksize=1):
             results.append(done)
             report(

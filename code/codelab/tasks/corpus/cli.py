@@ -36,10 +36,13 @@ def build_corpus(
 ) -> None:
     """Build the corpus; the same command continues an interrupted build.
 
+    Recipes read the instruction pairs beside the corpus's folder; a copy is put there.
+
     Example: codelab corpus build --sources recipes/corpus-sources.tsv --checkouts ../checkouts --mbpp mbpp.jsonl
     """
     from codelab.tasks.corpus.benchmarks import load_problems  # noqa: PLC0415 - keeps `codelab --help` quick
-    from codelab.tasks.corpus.build import build  # noqa: PLC0415 - as above
+    from codelab.tasks.corpus.build import INSTRUCTIONS, build  # noqa: PLC0415 - as above
+    from codelab.tasks.corpus.files import place  # noqa: PLC0415 - as above
     from codelab.tasks.corpus.read import read_all  # noqa: PLC0415 - as above
     from codelab.tasks.corpus.sources import load_sources  # noqa: PLC0415 - as above
 
@@ -57,6 +60,7 @@ def build_corpus(
     if only_read:
         return
     card = build(listed, shards=shards, out=out, benchmarks=(mbpp, humaneval), workers=workers, report=typer.echo)
+    place(out / INSTRUCTIONS, out.parent / INSTRUCTIONS)
     totals = card["totals"]
     typer.echo(
         f"{out}: {totals['files']} files, {totals['text_bytes'] / 1e6:.0f} MB from {totals['sources_used']} of "

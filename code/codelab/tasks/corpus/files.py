@@ -5,6 +5,7 @@ Not covered: appending; every file is written whole.
 
 import io
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,13 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
     except (OSError, zstandard.ZstdError, ValueError) as error:
         raise UserError(f"{path}: not readable as compressed JSON lines: {error}") from error
+
+
+def place(path: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.copyfile(path, partial)
+    partial.rename(target)
 
 
 def write_json(path: Path, value: Any) -> None:

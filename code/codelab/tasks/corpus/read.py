@@ -6,7 +6,6 @@ checkout can be deleted once it is read. Not covered: anything that compares fil
 """
 
 import hashlib
-import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from codelab.tasks.corpus.checkouts import Entry, clone, find_checkout, list_fil
 from codelab.tasks.corpus.files import read_json, write_json, write_rows
 from codelab.tasks.corpus.lexing import lex
 from codelab.tasks.corpus.sources import Source
+from codelab.tasks.corpus.workers import pool as start_pool
 
 VERSION = 1
 """Raised whenever a rule of stage 1 changes, so that shards made by the older rule are made anew."""
@@ -64,7 +64,7 @@ def read_all(
     open_ones = [source for source in sources if shard_facts(source, shards) is None]
     jobs = [(source, checkouts, shards, clone_from) for source in open_ones]
     missing: list[Source] = []
-    with multiprocessing.get_context("spawn").Pool(min(workers, max(1, len(jobs)))) as pool:
+    with start_pool(min(workers, max(1, len(jobs)))) as pool:
         for source, (line, done) in zip(open_ones, pool.imap(_read_one, jobs, chunksize=1), strict=True):
             report(line)
             if not done:

@@ -5,7 +5,6 @@ that it can travel in parts. Written by one process for each corpus file, contin
 written last and is what :mod:`codelab.train.tokens` opens. Not covered: packing tokens into rows.
 """
 
-import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from codelab.errors import UserError
 from codelab.records import sha256_file, sha256_value
 from codelab.tasks import tokenizer as bpe
 from codelab.tasks.corpus.files import read_json, read_rows, write_json
+from codelab.tasks.corpus.workers import pool as start_pool
 
 VERSION = 1
 MOST_BYTES = 58_000_000
@@ -70,7 +70,7 @@ def tokenize(
         for one in texts
     ]
     files: list[dict[str, Any]] = []
-    with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
+    with start_pool(min(workers, len(jobs))) as pool:
         for done in pool.imap(_tokenize_file, jobs):
             files += done
             report(", ".join(f"{one['file']}: {one['tokens']} tokens" for one in done))

@@ -108,6 +108,7 @@ def test_a_build_from_end_to_end(setting: Path, mbpp_file: Path) -> None:
     assert {row["group"]: row["files"] for row in card["groups"]} == {"a": 31, "b": 1}
     assert next(row for row in card["sources"] if row["repo"] == "three/gpl")["left_out"] == "GPL in COPYING"
     pairs = instructions.load(out / "instructions.jsonl.zst")
+    assert sha256_file(setting / "instructions.jsonl.zst") == sha256_file(out / "instructions.jsonl.zst")
     held_out = sum(row["path"].startswith("pkg/") and is_held_out(row["source"], row["path"]) for row in files)
     assert len(pairs) == 32 - held_out == card["totals"]["instructions"]
 
