@@ -27,7 +27,10 @@ LIMITS = Limits(cpu_seconds=0.3, wall_seconds=10, output_bytes=1 << 17)
 FINAL = Limits(cpu_seconds=0.2, wall_seconds=10)
 """Of the last look at each task; less than what the task will be judged under, so that it passes there."""
 MUTANTS = 8
+CAUGHT = 2.0
+"""A task's tests catch at least one of so many mutants; some are as right as the original."""
 ACCEPTED = 0.4
+"""Share of its calls that a function answers by plain values, where it takes arguments of their kinds."""
 ROUNDS = 4
 """How often a process that ended early is started again, without the call that ended it."""
 SEEDS = (1, 2, 3)
@@ -46,6 +49,7 @@ class Work:
         calls: proposed.
         given: the docstring's own examples that pass.
         offered: calls that were answered by plain values.
+        mutants: wrong versions that were run.
         tests: what was chosen.
         reason: why it is left out; empty while it is not.
     """
@@ -56,6 +60,7 @@ class Work:
     calls: list[Call] = field(default_factory=list)
     given: list[Answered] = field(default_factory=list)
     offered: list[Answered] = field(default_factory=list)
+    mutants: int = 0
     tests: list[Answered] = field(default_factory=list)
     reason: str = ""
 
@@ -187,6 +192,8 @@ def _likeliest(pairs: Sequence[tuple[Call, str | None]]) -> list[Answered]:
     """
     made = [(call.rank, Answered(call.text, call.arguments, text)) for call, text in pairs if text is not None]
     like_examples = [one for rank, one in made if rank < 0]
+    if len(like_examples) >= choose.TESTS and len({one.expected for one in like_examples}) > 1:
+        return like_examples
     for rank in sorted({call.rank for call, _ in pairs if call.rank >= 0}):
         mine = [one for number, one in made if number == rank]
         asked = sum(call.rank == rank for call, _ in pairs)
@@ -219,6 +226,7 @@ def _mutants(works: Sequence[Work], observer: Observer) -> None:
     answers = _ask(observer, asked)
     for work in open_:
         keys = [key for key in range(work.place * MUTANTS, (work.place + 1) * MUTANTS) if key in answers]
+        work.mutants = len(keys)
         work.offered = [
             replace(one, kills=frozenset(key for key in keys if _literal(answers[key][at]) != one.expected))
             for at, one in enumerate(work.offered)
@@ -252,8 +260,8 @@ def _choose(works: Sequence[Work]) -> None:
             work.reason = "tests: answers of another type than the text promises"
         elif not work.enough and choose.unguessable(work.pair.text, work.pair.code, work.tests):
             work.reason = "tests: texts that nobody can know"
-        elif not work.enough and not work.given and not any(one.kills for one in work.tests):
-            work.reason = "tests: catch no mutant"
+        elif not work.enough and work.mutants > CAUGHT * len(frozenset().union(*(one.kills for one in work.tests))):
+            work.reason = "tests: catch few mutants"
 
 
 def _judge(works: Sequence[Work], pool: Pool) -> None:

@@ -216,7 +216,8 @@ def change(value: Any, choose: random.Random) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
-        return value + choose.choice((-2, -1, 1, 2, 3, value)) if value else choose.choice((1, 2, 5))
+        other = value + choose.choice((-2, -1, 1, 2, 3, value)) if value else choose.choice((1, 2, 5))
+        return max(other, 0) if value >= 0 else other
     if isinstance(value, float):
         return choose.choice((value + 1, value * 2, value / 2, value + 0.5))
     if isinstance(value, str):

@@ -1,12 +1,13 @@
 """Which answered calls become tests: different answers, few empty ones, wrong programs caught, short before long.
 
-Dropped where any program that never looks would pass: a constant, None, or one of the arguments given back. Not
+Dropped where any program that never looks would pass: a constant, None, or
+one of the arguments given back. Not
 covered: running (``codelab.evaluate.tested``).
 """
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,11 +119,24 @@ def trivial(tests: Sequence[Answered]) -> str:
     places = min((len(one.arguments) for one in tests), default=0)
     for place in range(places):
         given = [one.arguments[place] for one in tests]
-        if all(answer == value for answer, value in zip(answers, given, strict=True)):
-            return "an argument given back"
-        if all(type(answer) is bool and answer == bool(value) for answer, value in zip(answers, given, strict=True)):
-            return "whether an argument is empty"
+        for why, program in _TRIVIAL:
+            if all(_same(program(value), answer) for value, answer in zip(given, answers, strict=True)):
+                return why
     return ""
+
+
+_TRIVIAL: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    ("an argument given back", lambda value: value),
+    ("whether an argument is empty", bool),
+    ("an argument as text", str),
+    ("an argument in a list", lambda value: [value]),
+    ("an argument as a list", lambda value: list(value) if isinstance(value, str | tuple | set) else None),
+)
+"""Programs of one builtin or less, by what is said of tests that they pass."""
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
 
 
 def unlike(text: str, tests: Sequence[Answered]) -> bool:

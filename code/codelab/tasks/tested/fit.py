@@ -8,14 +8,13 @@ import ast
 import re
 
 from codelab.tasks.instructions import Instruction
+from codelab.tasks.tested import uses
 from codelab.tasks.tested.calls import function_of
-from codelab.tasks.tested.slots import words
+from codelab.tasks.tested.names import words
 
 MOST_LINES = 25
-MOST_LINES_PRIVATE = 10
 MOST_REQUIRED = 4
 LEAST_WORDS = 4
-LEAST_WORDS_PRIVATE = 6
 MODULES = words(
     "math cmath re collections collections.abc itertools functools string typing typing_extensions heapq bisect "
     "operator copy textwrap json decimal fractions statistics calendar datetime unicodedata difflib keyword numbers "
@@ -41,10 +40,22 @@ _JARGON = re.compile(
     |pep\s?\d+|repo\w*|git|github|commit|branch|workflow|pipeline|metadata|schema|serializ\w*|json|yaml|xml|html|hook
     |see|etc|hack|workaround|ugly|implementation|implements?|used\s(by|to|in|for|when|as)|called\s(by|when|from)
     |puzzle|solve|solution|part\s?(one|two|1|2|a|b)|challenge|exercise|kata|problem|advent|input\sdata
-    |user'?s?|job\w*|dataset\w*|batch\w*|train\w*|checkpoint\w*|device\w*|runtime|package\w*|librar\w*|codec|encoding)\b""",
+    |pooling|user'?s?|job\w*|dataset\w*|batch\w*|train\w*|checkpoint\w*|device\w*|runtime|package\w*|librar\w*|codec|encoding)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
-_IDENTIFIER = re.compile(r"`+([^`]*)`+|\b(\w*[a-z][A-Z]\w*|\w+_\w+|\w+\.\w+\.?\w*)\b|:\w+:|\\|\|")
+_VAGUE = re.compile(
+    r"\b(pretty|nicer?|proper(ly)?|appropriate(ly)?|suitabl[ey]|correct(ly)?|special|certain|somewhat|in mind|here"
+    r")\b|\b(args|returns?|params?):",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(
+    r"\W*(inputs?|fix(es)?|adjusts?|uses?|updates?|handles?|expects?|like|to|tr(y|ies)|pretty|performs?|prepares?|same|pure"
+    r"|guess(es)?|positional|keyword|flag|loop|pre-?process|attempts?|safely|hardcoded|raw|just|tricks?|only|python|assumes?"
+    r"|always|some|prints?|errors?|going|deals?|imitates?|for|as|simple|default|example|retourne|teste)\b",
+    re.IGNORECASE,
+)
+_TEST_CODE = re.compile(r"(^|/)(tests?|testing|benchmarks?)/|(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$")
+_IDENTIFIER = re.compile(r"`+([^`]*)`+|\b(\w*[a-z][A-Z]\w*|\w+_\w+|\w+\.\w+\.?\w*)\b|:\w+:|\\|\||(?:^|\s)[.%$@#/]+\w+")
 _WORD = re.compile(r"[A-Za-z][a-z']+|[A-Z]+")
 
 
@@ -61,15 +72,19 @@ def unfit(pair: Instruction) -> str:
 def text_unfit(pair: Instruction, function: ast.FunctionDef) -> str:
     """What speaks against the text."""
     found_words = _WORD.findall(pair.text)
+    if _VAGUE.search(pair.text) or _OPENING.match(pair.text):
+        return "text: says too little"
     if pair.text.startswith("[") or pair.text.endswith((":", ",")) or pair.text.count(" = ") > 1:
         return "text: goes on elsewhere"
     a = function.args
     known = {argument.arg for argument in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg) if argument is not None}
-    if len(found_words) < (LEAST_WORDS_PRIVATE if pair.entry_point.startswith("_") else LEAST_WORDS):
+    if len(found_words) < LEAST_WORDS:
         return "text: too short"
     if _JARGON.search(pair.text):
         return "text: terms of a project"
     for found in _IDENTIFIER.finditer(pair.text):
+        if found[1] is None and found[2] is None:
+            return "text: names that only its project knows"
         name = (found[1] or found[2] or "").strip(" `()*")
         if name not in known | {pair.entry_point} and not _literal(name) and not name.replace(".", "").isdigit():
             return "text: names that only its project knows"
@@ -103,8 +118,7 @@ def _helper(pair: Instruction, function: ast.FunctionDef) -> str:
     required = [one.arg for one in [*a.posonlyargs, *a.args][: len(a.posonlyargs + a.args) - len(a.defaults)]]
     if len(required) > MOST_REQUIRED:
         return "code: many arguments"
-    lines = len([line for line in pair.code.splitlines() if line.strip()])
-    if pair.entry_point.startswith("_") and (len(required) > 2 or lines > MOST_LINES_PRIVATE):
+    if pair.entry_point.startswith("_") or _TEST_CODE.search(pair.source):
         return "code: a private helper"
     read: set[str] = set()
     waiting: list[ast.AST] = list(function.body)
@@ -115,7 +129,11 @@ def _helper(pair: Instruction, function: ast.FunctionDef) -> str:
         if isinstance(node, ast.Name):
             read.add(node.id)
         waiting += ast.iter_child_nodes(node)
-    return "" if read >= set(required) else "code: an argument without use"
+    if not read >= set(required):
+        return "code: an argument without use"
+    keys = {key for slot in uses.of_function(function).values() for key in slot.fields}
+    told = pair.text.lower()
+    return "" if all(word in told for key in keys for word in re.split(r"[\W_]+", key.lower())) else "code: hidden keys"
 
 
 def _node_unfit(node: ast.AST) -> str:

@@ -45,7 +45,7 @@ _LIST_NAMES = re.compile(
     r"weights|prices|scores|heights|costs|coins|integers|ints|digits|iterable|collection|vector|vec|\w+_list)$"
 )
 _TEXTS_NAMES = re.compile(
-    r"^(words|strings|lines|names|strs|tokens|keys|labels|sentences|args|parts|paths|files|cols)$"
+    r"^(\w+_)?(words|strings|lines|names|strs|tokens|keys|labels|sentences|args|parts|paths|files|cols|texts)$"
 )
 _STR_NAMES = re.compile(
     r"^(s|s\d|st|str\d?|string\d?|text|txt|word|line|name|sentence|char|ch|letter|path|url|filename|file_name|key|"
@@ -136,6 +136,7 @@ def of_slot(slot: Slot, name: str = "", depth: int = 0) -> list[Kind]:
             scores[kind] = scores.get(kind, 0) + weight
 
     votes = slot.votes
+    name = name or slot.alias
     if slot.fields and not votes["seq_index"]:
         parts = tuple(of_slot(field, key, depth + 1)[0] for key, field in slot.fields.items())
         return [Kind("record", parts, tuple(slot.fields))]
@@ -156,7 +157,7 @@ def of_slot(slot: Slot, name: str = "", depth: int = 0) -> list[Kind]:
         key = of_slot(slot.key, "key", depth + 1) if slot.has("key") else [STR]
         item = of_slot(slot.value, "value", depth + 1) if slot.has("value") else [INT]
         vote(Kind("dict", (key[0], item[0])), 4 * votes["dict"])
-    hint = next((kind for pattern, kind in _TYPES if pattern.match(name.lower())), None)
+    hint = _hint(name)
     if hint is not None:
         same = next((kind for kind in scores if kind.name == hint.name), None)
         fits = not several if hint in (INT, FLOAT) else not numeric
@@ -168,12 +169,18 @@ def of_slot(slot: Slot, name: str = "", depth: int = 0) -> list[Kind]:
     return sorted(scores, key=lambda kind: -scores[kind])[:4]
 
 
+def _hint(name: str) -> Kind | None:
+    return next(
+        (kind for pattern, kind in _TYPES if len(name) > 1 - name.islower() and pattern.match(name.lower())), None
+    )
+
+
 def _element(slot: Slot, name: str, depth: int) -> list[Kind]:
     if slot.has("places"):
         return [Kind("tuple", tuple(of_slot(part, "", depth + 1)[0] for part in slot.places))]
-    if slot.element_known:
+    if slot.element_known or _hint(slot.element.alias if slot.has("element") else ""):
         return of_slot(slot.element, "", depth + 1)[:2]
-    hint = next((kind for pattern, kind in _TYPES if pattern.match(name.lower())), None)
+    hint = _hint(name)
     if hint is not None and hint.name == "list":
         return [hint.parts[0]]
     return [INT, STR]

@@ -7,11 +7,6 @@ from collections import Counter
 from typing import Any
 
 
-def words(text: str) -> frozenset[str]:
-    """The words of a text, for lists of names."""
-    return frozenset(text.split())
-
-
 class Slot:
     """What is known of a parameter or a part of it; parts come into being when they are asked for.
 
@@ -21,6 +16,7 @@ class Slot:
         inside: texts that are looked for in it.
         patterns: regular expressions that it is matched with.
         fields: by constant key.
+        alias: the first name that a loop or an assignment gives it.
         foreign: it is called, or attributes are read that no plain value has.
     """
 
@@ -30,6 +26,7 @@ class Slot:
         self.inside: list[str] = []
         self.patterns: list[str] = []
         self.fields: dict[str, Slot] = {}
+        self.alias = ""
         self.foreign = False
         self.places: list[Slot] = []
         self._parts: dict[str, Slot] = {}

@@ -7,29 +7,8 @@ the same slots. The reading is a guess that running confirms or refutes. Not cov
 import ast
 from collections.abc import Mapping
 
-from codelab.tasks.tested.slots import Slot, words
-
-_STRING = words(
-    "lower upper strip lstrip rstrip split rsplit splitlines startswith endswith replace title capitalize isdigit "
-    "isalpha isalnum isupper islower isspace isnumeric isdecimal isidentifier encode format zfill center ljust rjust "
-    "find rfind partition rpartition swapcase casefold translate join expandtabs rindex removeprefix removesuffix "
-    "istitle isascii isprintable"
-)
-_SAME = words("lower upper strip lstrip rstrip replace title casefold removeprefix removesuffix copy")
-_LIST = words("append extend sort reverse insert remove")
-_DICT = words("items keys values setdefault")
-_SET = words("union intersection difference issubset issuperset symmetric_difference isdisjoint add discard")
-_SHARED = words("get update index count pop copy is_integer bit_length")
-_PROBES = words(
-    "startswith endswith split rsplit partition rpartition find rfind replace strip lstrip rstrip count index "
-    "removeprefix removesuffix"
-)
-_THROUGH = words("sorted list tuple set reversed iter frozenset deque")
-_EACH = words("any all enumerate zip map filter Counter heapify OrderedDict dict chain groupby cycle islice")
-_WHOLE_NUMBERS = words("range chr bin hex oct gcd factorial isqrt comb")
-_NUMBERS = words("max min abs round pow divmod sqrt float")
-_WHOLE_NUMBERS_OF_MATH = words("gcd factorial isqrt comb lcm perm")
-_TYPES = words("int float str list dict set bool")
+from codelab.tasks.tested import names
+from codelab.tasks.tested.slots import Slot
 
 
 def of_function(function: ast.FunctionDef) -> dict[str, Slot]:
@@ -37,15 +16,19 @@ def of_function(function: ast.FunctionDef) -> dict[str, Slot]:
     a = function.args
     more = [a.vararg] if a.vararg else []
     slots = {argument.arg: Slot() for argument in (*a.posonlyargs, *a.args, *a.kwonlyargs, *more)}
-    reader = _Reader(slots)
+    plain = [*a.posonlyargs, *a.args]
+    given = {one.arg: value.value for one, value in zip(plain[::-1], a.defaults[::-1], strict=False)
+             if isinstance(value, ast.Constant)}  # fmt: skip
+    reader = _Reader(slots, given)
     for statement in function.body:
         reader.visit(statement)
     return slots
 
 
 class _Reader(ast.NodeVisitor):
-    def __init__(self, names: Mapping[str, Slot]) -> None:
-        self.names: dict[str, Slot | None] = dict(names)
+    def __init__(self, slots: Mapping[str, Slot], defaults: Mapping[str, object]) -> None:
+        self.names: dict[str, Slot | None] = dict(slots)
+        self.defaults = defaults
 
     def slot(self, node: ast.AST) -> Slot | None:
         """The slot that an expression stands for, if it does."""
@@ -62,22 +45,24 @@ class _Reader(ast.NodeVisitor):
 
     def _slot_of_call(self, node: ast.Call) -> Slot | None:
         if isinstance(node.func, ast.Name):
-            return self.slot(node.args[0]) if node.func.id in _THROUGH and node.args else None
+            return self.slot(node.args[0]) if node.func.id in names.THROUGH and node.args else None
         base = self.slot(node.func.value) if isinstance(node.func, ast.Attribute) else None
         if base is None or not isinstance(node.func, ast.Attribute):
             return None
         if node.func.attr == "get" and node.args and isinstance(node.args[0], ast.Constant):
             return base.fields.setdefault(str(node.args[0].value), Slot())
-        return base if node.func.attr in _SAME else base.value if node.func.attr == "values" else None
+        return base if node.func.attr in names.SAME else base.value if node.func.attr == "values" else None
 
-    def vote(self, node: ast.AST, *names: str) -> Slot | None:
+    def vote(self, node: ast.AST, *votes: str) -> Slot | None:
         if (slot := self.slot(node)) is not None:
-            slot.votes.update(names)
+            slot.votes.update(votes)
         return slot
 
     def bind(self, target: ast.expr, slot: Slot | None) -> None:
         if isinstance(target, ast.Name):
             self.names[target.id] = slot
+            if slot is not None:
+                slot.alias = slot.alias or target.id
         elif isinstance(target, ast.Tuple | ast.List):
             for part in target.elts:
                 self.bind(part, None)
@@ -224,7 +209,12 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _method(self, node: ast.Call, func: ast.Attribute) -> None:
-        texts = [part.value for part in node.args if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+        values = [
+            part.value if isinstance(part, ast.Constant) else self.defaults.get(part.id)
+            for part in node.args
+            if isinstance(part, ast.Constant | ast.Name)
+        ]
+        texts = [value for value in values if isinstance(value, str)]
         if isinstance(func.value, ast.Name) and func.value.id == "re" and node.args:
             at = min(2 if func.attr == "sub" else 1, len(node.args) - 1)
             if (slot := self.vote(node.args[at], "str", "str")) is not None and texts and at:
@@ -232,24 +222,24 @@ class _Reader(ast.NodeVisitor):
             return
         if isinstance(func.value, ast.Name) and func.value.id == "math":
             for part in node.args:
-                self.vote(part, "int" if func.attr in _WHOLE_NUMBERS_OF_MATH else "num")
+                self.vote(part, "int" if func.attr in names.WHOLE_NUMBERS_OF_MATH else "num")
             return
         if func.attr == "join" and node.args and (slot := self.vote(node.args[0], "iter")) is not None:
             slot.element.votes["str"] += 2
         slot = self.slot(func.value)
         if slot is None:
             return
-        if func.attr in _PROBES:
+        if func.attr in names.PROBES:
             slot.inside += texts
-        for names, vote in ((_STRING, "str"), (_LIST, "list"), (_DICT, "dict"), (_SET, "set")):
-            if func.attr in names:
+        for methods, vote in ((names.STRING, "str"), (names.LIST, "list"), (names.DICT, "dict"), (names.SET, "set")):
+            if func.attr in methods:
                 slot.votes[vote] += 2
                 return
         if func.attr in ("get", "update"):
             slot.votes["dict"] += 1
         elif func.attr in ("index", "count", "pop"):
             slot.votes["seq"] += 1
-        elif func.attr not in _SHARED:
+        elif func.attr not in names.SHARED:
             slot.foreign = True
 
     def _function(self, node: ast.Call, name: str) -> None:
@@ -261,7 +251,7 @@ class _Reader(ast.NodeVisitor):
         if name in ("sum", "fsum") or (name in ("max", "min") and len(node.args) == 1):
             if (slot := self.vote(first, "iter")) is not None and not node.keywords:
                 slot.element.votes["num"] += 1
-        elif name in ("len", *_THROUGH):
+        elif name in ("len", *names.THROUGH):
             self.vote(first, "seq")
         elif name == "int" and (slot := self.slot(first)) is not None:
             slot.votes["num" if not node.args[1:] else "str"] += 1
@@ -270,10 +260,10 @@ class _Reader(ast.NodeVisitor):
             self.vote(first, "str")
         elif name == "isinstance" and len(node.args) == 2:
             wanted = node.args[1].elts if isinstance(node.args[1], ast.Tuple) else [node.args[1]]
-            self.vote(first, *[part.id for part in wanted if isinstance(part, ast.Name) and part.id in _TYPES])
+            self.vote(first, *[part.id for part in wanted if isinstance(part, ast.Name) and part.id in names.TYPES])
         else:
-            kinds = {"num": _NUMBERS, "int": _WHOLE_NUMBERS, "iter": _EACH}
-            votes = [vote for vote, names in kinds.items() if name in names]
+            kinds = {"num": names.NUMBERS, "int": names.WHOLE_NUMBERS, "iter": names.EACH}
+            votes = [vote for vote, functions in kinds.items() if name in functions]
             for part in node.args:
                 self.vote(part, *votes)
         for word in node.keywords:
@@ -291,7 +281,7 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        known = _STRING | _LIST | _DICT | _SET | _SHARED | {"real", "imag"}
+        known = names.STRING | names.LIST | names.DICT | names.SET | names.SHARED | {"real", "imag"}
         slot = self.slot(node.value)
         if slot is not None and node.attr not in known:
             slot.foreign = True

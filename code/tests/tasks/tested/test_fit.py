@@ -21,6 +21,11 @@ TEXT = "Give the number that follows x."
         ("Give the number of `some_table` after x.", CODE, "text: names that only its project knows"),
         ("Give the RFC and DNS number of x.", CODE, "text: abbreviations"),
         ("Give the number that follows, such as:", CODE, "text: goes on elsewhere"),
+        ("Give the appropriate number for x.", CODE, "text: says too little"),
+        ("Expect a number and go on.", CODE, "text: says too little"),
+        ("Give the pairs of a .avr header.", CODE, "text: names that only its project knows"),
+        (TEXT, "def f(x):\n    return x['size'] + 1\n", "code: hidden keys"),
+        ("Give the size of x after the next.", "def f(x):\n    return x['size'] + 1\n", ""),
         (TEXT, "def f(:\n", "code: not a function"),
         (TEXT, "def g(x):\n    return x\n", "code: not a function"),
         (TEXT, "def f(x):\n" + "    x += 1\n" * 30 + "    return x\n", "code: long"),
@@ -45,9 +50,9 @@ def test_reasons(text: str, code: str, reason: str) -> None:
     assert unfit(Instruction(text, code, "f", "here")) == reason
 
 
-def test_private_helpers_must_be_short_and_well_described() -> None:
+def test_private_helpers_and_test_code_are_left_out() -> None:
     text, code = "Give the whole number that follows another.", "def _f(x):\n    return x + 1\n"
-    assert unfit(Instruction(text, code, "_f", "here")) == ""
-    assert unfit(Instruction("Give the next number.", code, "_f", "here")) == "text: too short"
-    wide = "def _f(x, y, z):\n    return x + y + z\n"
-    assert unfit(Instruction(text, wide, "_f", "here")) == "code: a private helper"
+    assert unfit(Instruction(text, code, "_f", "here")) == "code: a private helper"
+    for source in ("a/b/tests/helper.py", "a/b/test_more.py", "a/b/more_test.py", "a/b/benchmarks/x.py"):
+        assert unfit(Instruction(text, code.replace("_f", "f"), "f", source)) == "code: a private helper"
+    assert unfit(Instruction(text, code.replace("_f", "f"), "f", "a/b/latest.py")) == ""

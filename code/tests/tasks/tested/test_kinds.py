@@ -47,6 +47,8 @@ def show(found: kinds.Kind) -> str:
         ("(x): y = x.strip()\n    return y", "str"),
         ("(x): first, *rest = x; return rest", "list[int]"),
         ("(x): return x.union({1})", "set[int]"),
+        ("(x): return {len(word): word for word in x}", "list[str]"),
+        ("(x): return [n for n in x]", "list[int]"),
     ],
 )
 def test_the_likeliest_kind(code: str, expected: str) -> None:
@@ -83,3 +85,8 @@ def test_constants_of_the_code_are_kept() -> None:
     slots = uses.of_function(function_of(code, "f"))
     assert slots["x"].whole == ["on", "off", "auto"]
     assert slots["y"].inside == ["=", "@"]
+
+
+def test_a_default_separator_is_looked_for_too() -> None:
+    slots = uses.of_function(function_of("def f(x, by='::'):\n    return x.split(by)\n", "f"))
+    assert slots["x"].inside == ["::"]
