@@ -11,11 +11,11 @@ import typer
 import yaml
 
 from codelab.cli import verbs  # noqa: F401 - registers the verbs
-from codelab.cli.corpus import corpus
 from codelab.tasks.corpus.build import INSTRUCTIONS
+from codelab.tasks.corpus.cli import app as corpus
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS: dict[str, Any] = typer.main.get_group(corpus).commands
+COMMANDS: dict[str, Any] = dict(typer.main.get_group(corpus).commands)
 COMMAND = re.compile(r"codelab corpus +([a-z0-9-]+)([^#(`\n]*)")
 BESIDE = {"build": INSTRUCTIONS}  # put beside the output, as the end-to-end test of the build sees
 

@@ -127,33 +127,41 @@ def test_a_paused_run_says_so_and_the_model_loads_in_the_end(
     assert model.config.pad_token_id == tokenizer.pad_token_id != tokenizer.eos_token_id
 
 
+# Without a GPU `accelerate launch` starts more than one process only where it is told of GPUs; the processes are then
+# told that there is none.
+LAUNCHERS = {
+    "torch, 1": ["torch.distributed.run", "--nproc_per_node", "1", "--master_port", "29517", "-m"],
+    "torch, 2": ["torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29517", "-m"],
+    "accelerate, 2": [
+        "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "29517", "-m",
+    ],
+}  # fmt: skip
+
+
 @pytest.mark.slow
-def test_two_processes_train_what_one_does(tiny_tokens: Path, tiny_tokenizer: Path, tmp_path: Path) -> None:
-    curves = []
-    for count in (1, 2):
-        folder = tmp_path / str(count)
+def test_two_processes_train_what_one_does_and_accelerate_launches_the_same(
+    tiny_tokens: Path, tiny_tokenizer: Path, tmp_path: Path
+) -> None:
+    curves, weights = {}, {}
+    for name, launch in LAUNCHERS.items():
+        folder = tmp_path / name.replace(", ", "-")
         folder.mkdir()
         schedule = {"unit": "tokens", "total": 8 * 32 * 10, "warmup": 0.1, "decay": 0.5}
         recipe = write_recipe(folder, tiny_tokens, tiny_tokenizer, schedule=schedule, evaluate_every=5)
-        launch = [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--nproc_per_node",
-            str(count),
-            "--master_port",
-            "29517",
-        ]
         done = subprocess.run(
-            [*launch, "-m", *command(recipe, folder / "results")[2:]],
+            [sys.executable, "-m", *launch, *command(recipe, folder / "results")[2:]],
             env=ENVIRONMENT | {"ACCELERATE_USE_CPU": "true"}, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         ((_, record),) = find_records(folder / "results")
-        assert record.metrics["devices"].value == count
-        curves.append([float(loss) for _, loss, _ in curve(folder / "results")])
-    assert len(curves[0]) == 10
-    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+        assert record.metrics["devices"].value == int(name[-1])
+        curves[name] = curve(folder / "results")
+        weights[name] = (folder / "model" / "model.safetensors").read_bytes()
+    assert len(curves["torch, 1"]) == 10
+    one, two = ([float(loss) for _, loss, _ in curves[name]] for name in ("torch, 1", "torch, 2"))
+    assert two == pytest.approx(one, rel=1e-4)
+    assert curves["accelerate, 2"] == curves["torch, 2"]
+    assert weights["accelerate, 2"] == weights["torch, 2"]
 
 
 @pytest.mark.parametrize(("per_pass", "limit"), [(4, 4096), (4, 6), (1, 4096)])
