@@ -16,7 +16,12 @@ from codelab.errors import UserError
 from codelab.records import sha256_file
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from codelab.book.project import Book
+    from codelab.records import Record
+
+_WIDE = 1000  # columns: more than any table of runs needs
 
 book_app = typer.Typer(name="book", help="Build the book, look at it, stamp what was frozen.", no_args_is_help=True)
 app.add_typer(book_app)
@@ -190,23 +195,42 @@ def runs(
     Example: codelab runs q7-quantize-smollm2
     """
     from rich.console import Console  # noqa: PLC0415
+    from rich.measure import Measurement  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from codelab.records import find_records  # noqa: PLC0415
+
+    found = [record for _, record in sorted(find_records(results, recipe), key=lambda pair: pair[1].started)]
+    if not found:
+        raise UserError(f"{results}: no records{f' of {recipe}' if recipe else ''}; `codelab run` makes them")
+    console, table = Console(), _table(found, "recipe")
+    width = Measurement.get(console, console.options.update(max_width=_WIDE), table).maximum
+    if width <= console.width or not console.is_terminal:
+        # A program that reads the lines wants whole ones, however wide its terminal would be.
+        Console(width=max(width, console.width)).print(table)
+        return
+    for name in dict.fromkeys(record.recipe.name for record in found):
+        console.print(Text(name, "bold"), soft_wrap=True)
+        console.print(_table([record for record in found if record.recipe.name == name]))
+
+
+def _table(found: "list[Record]", *first: str) -> "Table":
+    """A row a run; names and runs are there to be copied, so they are never cut."""
     from rich.table import Table  # noqa: PLC0415
 
     from codelab.book.formats import show  # noqa: PLC0415
-    from codelab.records import find_records  # noqa: PLC0415
 
     table = Table(box=None)
-    for heading in ("recipe", "run", "state", "device", "time", "commit", "metrics"):
-        # Names and runs are there to be copied: they are never cut.
+    for heading in (*first, "run", "state", "device", "time", "commit", "metrics"):
         table.add_column(heading, no_wrap=heading in {"recipe", "run"}, overflow="fold")
-    found = sorted(find_records(results, recipe), key=lambda pair: pair[1].started)
-    for _, record in found:
+    for record in found:
         device = record.device.name if record.device else record.environment.cpu
-        commit = (record.code.commit or "unknown")[:10]
-        metrics = str(len(record.metrics))
-        name = record.recipe.name
-        table.add_row(name, record.run, record.state, device, str(show(record.seconds, unit="s")), commit, metrics)
-    if not found:
-        raise UserError(f"{results}: no records{f' of {recipe}' if recipe else ''}; `codelab run` makes them")
-    console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
+        row = (
+            record.run,
+            record.state,
+            device,
+            str(show(record.seconds, unit="s")),
+            (record.code.commit or "unknown")[:10],
+        )
+        table.add_row(*(record.recipe.name for _ in first), *row, str(len(record.metrics)))
+    return table

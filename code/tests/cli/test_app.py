@@ -100,9 +100,26 @@ def test_no_colour_where_none_is_wanted() -> None:
 
 
 def test_nothing_is_cut_where_output_is_read_by_programs() -> None:
-    done = codelab("runs")
-    assert "20261122T222508Z-h100" in done.stdout
-    assert "…" not in done.stdout
+    heading, *lines = codelab("runs").stdout.splitlines()
+    assert heading.split() == ["recipe", "run", "state", "device", "time", "commit", "metrics"]
+    row = next(line for line in lines if "20261122T222508Z-h100" in line)
+    assert re.fullmatch(r" q7-quantize-smollm2 +\S+ +ok +NVIDIA H100 80GB HBM3 +[\d.]+\smin +[0-9a-f]{10} +\d+ *", row)
+    assert len(lines) == len(list((ROOT / "results").glob("*/[!.]*/record.json")))
+
+
+def test_a_narrow_terminal_shows_every_column_below_the_recipe() -> None:
+    if shutil.which("script") is None:
+        pytest.skip("needs script to make a terminal")
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "code"), "TERM": "dumb", "NO_COLOR": "1"}
+    command = f"stty cols 80; {sys.executable} -m codelab runs q7-quantize-smollm2"
+    done = subprocess.run(
+        ["script", "-qc", command, "/dev/null"], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+    )
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).splitlines()
+    assert lines[0] == "q7-quantize-smollm2"
+    assert lines[1].split() == ["run", "state", "device", "time", "commit", "metrics"]
+    assert lines[2].split()[:3] == ["20261122T222508Z-h100", "ok", "NVIDIA"]
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize(
