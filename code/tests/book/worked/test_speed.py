@@ -84,3 +84,47 @@ def test_the_projection_is_tokens_over_the_rate_beside_the_device_time_taken(ben
     del trained.record.metrics["tokens"]
     with pytest.raises(UserError, match="no metric 'tokens'"):
         speed.projected(trained, bench, "fast")
+
+
+def trained(folder: Path, name: str, devices: int, seconds: list[float], rows: int = 8) -> Facts:
+    """A run that took so long for each of its windows; ``rows`` stands for its settings."""
+    recipe = Recipe(kind="pretrain", title="t", seeds=(rows,), hardware=Hardware(minutes=1))
+    run = opened(recipe, name, folder)
+    spent = 0.0
+    for number in range(speed.WINDOW * len(seconds)):
+        spent += seconds[number // speed.WINDOW] / speed.WINDOW
+        run.step(step=number + 1, tokens=(number + 1) * TOKENS, seconds=spent)
+    run.metric("devices", devices)
+    done = run.finish()
+    return Facts(done, read_record(done))
+
+
+def test_a_second_gpu_is_held_against_the_first_window_by_window_without_the_first(tmp_path: Path) -> None:
+    # 10,000 tokens a window: 1,000 tokens a second on one device, 1,600 on two; the first window would spoil both
+    one = trained(tmp_path / "one", "s", 1, [99.0, 8.0, 12.0, 10.0, 10.0])
+    two = trained(tmp_path / "two", "s", 2, [1.0, 6.25, 6.25, 6.25])
+    old = trained(tmp_path / "old", "s", 1, [1.0] * 5)
+    found = speed.scaling([old, one, two])
+    assert found is not None
+    rows, gain = found
+    assert [row["devices"] for row in rows] == [1, 2]
+    assert [row["windows"] for row in rows] == [4, 3]
+    assert [row["tokens_per_second"] for row in rows] == pytest.approx([1000, 1600])
+    assert [row["device_rate"] for row in rows] == pytest.approx([1000, 800])
+    assert 10_000 / 12 < rows[0]["low"] < 1000 < rows[0]["high"] < 10_000 / 8
+    assert (rows[1]["low"], rows[1]["high"]) == pytest.approx((1600, 1600))
+    assert (gain["times"], gain["efficiency"]) == pytest.approx((1.6, 0.8))
+    assert (gain["low"], gain["high"]) == pytest.approx((800 / rows[0]["high"], 800 / rows[0]["low"]), rel=1e-3)
+    assert rows[0]["mfu"] is None
+
+
+def test_no_scaling_without_both_runs_alike(tmp_path: Path) -> None:
+    one, two = trained(tmp_path / "one", "s", 1, [1.0] * 4), trained(tmp_path / "two", "s", 2, [1.0] * 4)
+    assert speed.scaling([]) is None
+    assert speed.scaling([one]) is None
+    two.record.state = "failed"
+    assert speed.scaling([one, two]) is None
+    with pytest.raises(UserError, match="other settings"):
+        speed.scaling([one, trained(tmp_path / "more", "s", 2, [1.0] * 4, rows=9)])
+    with pytest.raises(UserError, match="30 steps; expected at least 40"):
+        speed.scaling([one, trained(tmp_path / "short", "s", 2, [1.0] * 3)])
