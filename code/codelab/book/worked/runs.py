@@ -3,9 +3,11 @@
 Not covered: what the runs measured (each chapter's own module).
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codelab.book.facts import Facts
+from codelab.errors import UserError
 
 _COSTS = ("runs", "failed", "sittings", "device_seconds", "cpu_seconds")
 
@@ -68,6 +70,35 @@ def cost(runs: list[Facts], question: int | None = None) -> list[dict[str, Any]]
         row["device_seconds" if record.device else "cpu_seconds"] += record.seconds * (used if record.device else 1)
     rows = sorted(found.values(), key=lambda row: (-row["device_seconds"], -row["cpu_seconds"]))
     return [*rows, {"recipe": "all"} | {key: sum(row[key] for row in rows) for key in _COSTS}] if rows else []
+
+
+def stages(runs: list[Facts], parts: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """What the parts of a piece of work cost: a row a part, then a last row with the sums.
+
+    Device time is that of :func:`cost`.
+
+    Args:
+        runs: all runs, the oldest first.
+        parts: the names of each part's recipes.
+
+    Returns:
+        ``name``, ``runs``, ``failed``, ``device_seconds`` of all its runs, and ``again``: of the newest successful run
+        of each recipe alone, which is what doing it once more takes.
+
+    Raises:
+        UserError: a recipe has no run.
+    """
+    rows: list[dict[str, Any]] = []
+    for name, recipes in parts.items():
+        members = {recipe: [run for run in runs if run.record.recipe.name == recipe] for recipe in recipes}
+        if absent := [recipe for recipe, made in members.items() if not made]:
+            raise UserError(f"results/{absent[0]}: no run yet, and {name!r} counts it")
+        made = cost([run for each in members.values() for run in each])[-1]
+        good = [run for each in members.values() for run in [run for run in each if run.record.state == "ok"][-1:]]
+        again = cost(good)[-1]["device_seconds"] if good else 0
+        row = {"name": name, "runs": made["runs"], "failed": made["failed"]}
+        rows.append(row | {"device_seconds": made["device_seconds"], "again": again})
+    return [*rows, {"name": "All"} | {key: sum(row[key] for row in rows) for key in rows[0] if key != "name"}]
 
 
 def times(runs: list[Facts]) -> list[dict[str, Any]]:

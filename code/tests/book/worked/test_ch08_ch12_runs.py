@@ -161,6 +161,25 @@ def test_the_cost_counts_every_device_of_every_run_failed_ones_too() -> None:
     assert runs.cost(runs_made, 1) == []
 
 
+def test_stages_sum_all_runs_and_the_newest_good_one_of_each_recipe() -> None:
+    device = Device(name="G", memory_bytes=1, count=2)
+    two = {"devices": Metric(value=2)}
+    made = [
+        _facts(seconds=7, device=device, recipe=_recipe("a", 8)),
+        _facts(seconds=10, device=device, metrics=two, recipe=_recipe("a", 8)),
+        _facts(seconds=5, device=device, state="failed", recipe=_recipe("a", 8)),
+        _facts(seconds=3, device=device, recipe=_recipe("b", 8)),
+        _facts(seconds=100, recipe=_recipe("c", 8)),
+        _facts(seconds=1000, device=device, recipe=_recipe("d", 8)),
+    ]
+    train, read, total = runs.stages(made, {"train": ["a", "b"], "read": ["c"]})
+    assert train == {"name": "train", "runs": 4, "failed": 1, "device_seconds": 35, "again": 23}
+    assert (read["device_seconds"], read["again"]) == (0, 0)
+    assert total == {"name": "All", "runs": 5, "failed": 1, "device_seconds": 35, "again": 23}
+    with pytest.raises(UserError, match="results/e: no run yet, and 'more' counts it"):
+        runs.stages(made, {"train": ["a"], "more": ["b", "e"]})
+
+
 def _recipe(name: str, question: int) -> RecipeFacts:
     return RecipeFacts(name=name, kind="k", sha256="0", values={"question": question})
 
