@@ -71,7 +71,7 @@ BAD = [
     ("tests: texts that nobody can know", "label", "def label(n: int):\n    return 'penguin' if n % 2 else 'walrus'\n"),
     ("calls: objects needed", "drawn_on", "def drawn_on(canvas):\n    return canvas.width\n"),
 ]  # fmt: skip
-FILE = [*GOOD, *(pair(name, "Give what follows from the argument, whatever it is.", code) for _, name, code in BAD)]
+FILE = [*GOOD, *(pair(name, "Give what follows from the value, whatever it is.", code) for _, name, code in BAD)]
 FILE.append(
     pair("liar", "Add one to the number that is given.", "def liar(n: int):\n    return n + 2\n", "assert liar(1) == 2")
 )

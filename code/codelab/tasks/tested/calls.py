@@ -142,7 +142,7 @@ def _parameters(function: ast.FunctionDef) -> list[_Parameter]:
         found.append(_Parameter(argument.arg, likely, slots[argument.arg], default is None, by_name))
     if a.vararg is not None and not plain:
         slot = slots[a.vararg.arg].element
-        likely = tuple(kinds.of_parameter(a.vararg, None, slot))
+        likely = tuple(kinds.of_parameter(ast.arg(a.vararg.arg.removesuffix("s"), a.vararg.annotation), None, slot))
         found = [_Parameter("", likely, slot, required=True, by_name=False)] * 2 + found
     return found
 

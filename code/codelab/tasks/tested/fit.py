@@ -8,13 +8,12 @@ import ast
 import re
 
 from codelab.tasks.instructions import Instruction
-from codelab.tasks.tested import uses
+from codelab.tasks.tested import uses, wording
 from codelab.tasks.tested.calls import function_of
 from codelab.tasks.tested.names import words
 
 MOST_LINES = 25
 MOST_REQUIRED = 4
-LEAST_WORDS = 4
 MODULES = words(
     "math cmath re collections collections.abc itertools functools string typing typing_extensions heapq bisect "
     "operator copy textwrap json decimal fractions statistics calendar datetime unicodedata difflib keyword numbers "
@@ -30,33 +29,10 @@ _ATTRIBUTES = words(
 )
 _NAMES = frozenset({"self", "cls", "__file__", "__name__", "__doc__", "NotImplemented", "Ellipsis"})
 _PATHS = words("join split splitext basename dirname normpath commonprefix isabs")
-_JARGON = re.compile(
-    r"""\b(self|this\s(module|class|method|object|instance|node|plugin|test|script|package)|callback|decorator|wrapper
-    |wrapped?|helper|utility|util|internal|private|dummy|placeholder|stub|mock|fixture|backend|plugin|config\w*|setting\w*
-    |session|request|response|server|client|endpoint|database|query|sql\w*|django|flask|numpy|ndarray|np|pandas|dataframe
-    |tensor\w*|torch|pytorch|tensorflow|keras|jax|model\w*|layer\w*|module|kernel|gpu|cuda|docker|kubernetes|aws|gcp|azure
-    |logger|logging|log|widget|axis|axes|plot\w*|figure|click|argparse|cli|option\w*|command-line|environment|env|kwargs
-    |deprecat\w*|legacy|compat\w*|backwards?|python\s?[23]|sphinx|docutils|pytest|doctest|unittest|ast|bytecode|opcode
-    |pep\s?\d+|repo\w*|git|github|commit|branch|workflow|pipeline|metadata|schema|serializ\w*|json|yaml|xml|html|hook
-    |see|etc|hack|workaround|ugly|implementation|implements?|used\s(by|to|in|for|when|as)|called\s(by|when|from)
-    |puzzle|solve|solution|part\s?(one|two|1|2|a|b)|challenge|exercise|kata|problem|advent|input\sdata
-    |pooling|user'?s?|job\w*|dataset\w*|batch\w*|train\w*|checkpoint\w*|device\w*|runtime|package\w*|librar\w*|codec|encoding)\b""",
-    re.IGNORECASE | re.VERBOSE,
+_TEST_CODE = re.compile(
+    r"advent|codyssi|puzzle|everybody|flipflop|codingquest|(^|/)(tests?|testing|benchmarks?)/"
+    r"|(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$"
 )
-_VAGUE = re.compile(
-    r"\b(pretty|nicer?|proper(ly)?|appropriate(ly)?|suitabl[ey]|correct(ly)?|special|certain|somewhat|in mind|here"
-    r")\b|\b(args|returns?|params?):",
-    re.IGNORECASE,
-)
-_OPENING = re.compile(
-    r"\W*(inputs?|fix(es)?|adjusts?|uses?|updates?|handles?|expects?|like|to|tr(y|ies)|pretty|performs?|prepares?|same|pure"
-    r"|guess(es)?|positional|keyword|flag|loop|pre-?process|attempts?|safely|hardcoded|raw|just|tricks?|only|python|assumes?"
-    r"|always|some|prints?|errors?|going|deals?|imitates?|for|as|simple|default|example|retourne|teste)\b",
-    re.IGNORECASE,
-)
-_TEST_CODE = re.compile(r"(^|/)(tests?|testing|benchmarks?)/|(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$")
-_IDENTIFIER = re.compile(r"`+([^`]*)`+|\b(\w*[a-z][A-Z]\w*|\w+_\w+|\w+\.\w+\.?\w*)\b|:\w+:|\\|\||(?:^|\s)[.%$@#/]+\w+")
-_WORD = re.compile(r"[A-Za-z][a-z']+|[A-Z]+")
 
 
 def unfit(pair: Instruction) -> str:
@@ -66,31 +42,17 @@ def unfit(pair: Instruction) -> str:
         function = function_of(pair.code, pair.entry_point)
     except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
         return "code: not a function"
-    return text_unfit(pair, function) or code_unfit(pair, tree, function) or _helper(pair, function)
+    return (
+        wording.unfit(pair.text, pair.entry_point, _parameters(function))
+        or code_unfit(pair, tree, function)
+        or _helper(pair, function)
+    )
 
 
-def text_unfit(pair: Instruction, function: ast.FunctionDef) -> str:
-    """What speaks against the text."""
-    found_words = _WORD.findall(pair.text)
-    if _VAGUE.search(pair.text) or _OPENING.match(pair.text):
-        return "text: says too little"
-    if pair.text.startswith("[") or pair.text.endswith((":", ",")) or pair.text.count(" = ") > 1:
-        return "text: goes on elsewhere"
+def _parameters(function: ast.FunctionDef) -> frozenset[str]:
     a = function.args
-    known = {argument.arg for argument in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg) if argument is not None}
-    if len(found_words) < LEAST_WORDS:
-        return "text: too short"
-    if _JARGON.search(pair.text):
-        return "text: terms of a project"
-    for found in _IDENTIFIER.finditer(pair.text):
-        if found[1] is None and found[2] is None:
-            return "text: names that only its project knows"
-        name = (found[1] or found[2] or "").strip(" `()*")
-        if name not in known | {pair.entry_point} and not _literal(name) and not name.replace(".", "").isdigit():
-            return "text: names that only its project knows"
-    if sum(word.isupper() and len(word) > 1 for word in found_words) > 1:
-        return "text: abbreviations"
-    return ""
+    listed = (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg)
+    return frozenset(argument.arg for argument in listed if argument is not None)
 
 
 def code_unfit(pair: Instruction, tree: ast.Module, function: ast.FunctionDef) -> str:
@@ -119,7 +81,7 @@ def _helper(pair: Instruction, function: ast.FunctionDef) -> str:
     if len(required) > MOST_REQUIRED:
         return "code: many arguments"
     if pair.entry_point.startswith("_") or _TEST_CODE.search(pair.source):
-        return "code: a private helper"
+        return "code: a private helper, a test or a puzzle"
     read: set[str] = set()
     waiting: list[ast.AST] = list(function.body)
     while waiting:
@@ -159,12 +121,3 @@ def _node_unfit(node: ast.AST) -> str:
     if isinstance(node, ast.Global | ast.Nonlocal | ast.AsyncFunctionDef | ast.Await | ast.ClassDef):
         return "code: state or classes"
     return ""
-
-
-def _literal(text: str) -> bool:
-    """Whether a quoted piece is a plain constant rather than a name."""
-    try:
-        ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return not re.fullmatch(r"[A-Za-z_][\w.]*\W*", text)
-    return True

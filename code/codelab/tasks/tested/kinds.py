@@ -62,10 +62,12 @@ _FLOAT_NAMES = re.compile(
     r"celsius|fahrenheit|kelvin|percent\w*|probability|distance|speed|tolerance)$"
 )
 _BOOL_NAMES = re.compile(r"^(is_\w+|has_\w+|use_\w+|reverse|strict|inclusive|case_sensitive|ignore_case|flag)$")
+_DICTS_NAMES = re.compile(r"^(dicts|mappings|\w+_dicts|dictionaries)$")
 _DICT_NAMES = re.compile(r"^(d|dic|dict\d?|dictionary|mapping|counts|\w+_dict|\w+_map)$")
 _MATRIX_NAMES = re.compile(r"^(matrix|mat|grid|board|rows|table|matrix_?[ab12]|triangle|image)$")
 _TYPES: list[tuple[re.Pattern[str], Kind]] = [
     (_MATRIX_NAMES, Kind("list", (Kind("list", (INT,)),))),
+    (_DICTS_NAMES, Kind("list", (Kind("dict", (STR, INT)),))),
     (_TEXTS_NAMES, Kind("list", (STR,))),
     (_LIST_NAMES, Kind("list", (INT,))),
     (_DICT_NAMES, Kind("dict", (STR, INT))),
@@ -140,6 +142,8 @@ def of_slot(slot: Slot, name: str = "", depth: int = 0) -> list[Kind]:
     if slot.fields and not votes["seq_index"]:
         parts = tuple(of_slot(field, key, depth + 1)[0] for key, field in slot.fields.items())
         return [Kind("record", parts, tuple(slot.fields))]
+    if slot.taken_apart and not (votes["str"] or votes["num"]):
+        return [Kind("tuple", tuple(of_slot(part, "", depth + 1)[0] for part in slot.taken_apart))]
     element = _element(slot, name, depth)
     several = votes["iter"] + votes["seq"] + votes["seq_index"] + votes["has"]
     numeric = votes["int"] + votes["num"] + votes["float"]

@@ -16,6 +16,8 @@ class Slot:
         inside: texts that are looked for in it.
         patterns: regular expressions that it is matched with.
         fields: by constant key.
+        places: of each element, where a loop takes elements apart.
+        taken_apart: its own places, where an assignment takes it apart.
         alias: the first name that a loop or an assignment gives it.
         foreign: it is called, or attributes are read that no plain value has.
     """
@@ -29,6 +31,7 @@ class Slot:
         self.alias = ""
         self.foreign = False
         self.places: list[Slot] = []
+        self.taken_apart: list[Slot] = []
         self._parts: dict[str, Slot] = {}
 
     def has(self, part: str) -> bool:
@@ -53,7 +56,7 @@ class Slot:
     @property
     def known(self) -> bool:
         """Whether anything says what it is."""
-        return bool(self.votes or self.fields or self.places or self.foreign)
+        return bool(self.taken_apart or self.votes or self.fields or self.places or self.foreign)
 
     @property
     def element_known(self) -> bool:

@@ -6,6 +6,7 @@ the same slots. The reading is a guess that running confirms or refutes. Not cov
 
 import ast
 from collections.abc import Mapping
+from itertools import zip_longest
 
 from codelab.tasks.tested import names
 from codelab.tasks.tested.slots import Slot
@@ -122,9 +123,12 @@ class _Reader(ast.NodeVisitor):
                 for part, inner in zip(target.elts, slots, strict=False):
                     self.bind(part, inner)
             elif isinstance(target, ast.Tuple | ast.List) and slot is not None:
-                slot.votes["list"] += 1
-                for part in target.elts:
-                    self.bind(part, slot.element)
+                if any(isinstance(part, ast.Starred) for part in target.elts):
+                    slot.votes["list"] += 1
+                else:
+                    slot.taken_apart = slot.taken_apart or [Slot() for _ in target.elts]
+                for part, inner in zip_longest(target.elts, slot.taken_apart):
+                    self.bind(part, inner or slot.element)
             elif isinstance(target, ast.Name):
                 self.bind(target, slot)
             else:

@@ -103,6 +103,8 @@ def battery(kind: Kind, name: str, slot: Slot, choose: random.Random, depth: int
 def _scalars(kind: str, name: str, slot: Slot, choose: random.Random, depth: int) -> list[Any]:
     if kind == "str":
         return _strings(name, slot, choose, depth)
+    if kind == "int" and re.match(r"(bits?|binary)$", name.lower()):
+        return [1, 0]
     constants = [value for value in slot.whole if type(value) in (int, float) and abs(value) <= 100_000]
     near = [value + step for value in constants[:6] for step in (0, 1, -1)]
     named = next((values for pattern, values in _NUMBERS if re.search(pattern, name.lower())), ())

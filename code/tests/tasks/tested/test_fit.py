@@ -15,15 +15,6 @@ TEXT = "Give the number that follows x."
         (TEXT, CODE, ""),
         ("Give the sum of *x* and `1`, as (1 + 2) would.", CODE, ""),
         ("Give the suffix of a path.", "import os\ndef f(x):\n    return os.path.splitext(x)[1]\n", ""),
-        ("Next number please.", CODE, "text: too short"),
-        ("Give the request that follows in the session.", CODE, "text: terms of a project"),
-        ("Give the number that NodeList has after x.", CODE, "text: names that only its project knows"),
-        ("Give the number of `some_table` after x.", CODE, "text: names that only its project knows"),
-        ("Give the RFC and DNS number of x.", CODE, "text: abbreviations"),
-        ("Give the number that follows, such as:", CODE, "text: goes on elsewhere"),
-        ("Give the appropriate number for x.", CODE, "text: says too little"),
-        ("Expect a number and go on.", CODE, "text: says too little"),
-        ("Give the pairs of a .avr header.", CODE, "text: names that only its project knows"),
         (TEXT, "def f(x):\n    return x['size'] + 1\n", "code: hidden keys"),
         ("Give the size of x after the next.", "def f(x):\n    return x['size'] + 1\n", ""),
         (TEXT, "def f(:\n", "code: not a function"),
@@ -52,7 +43,10 @@ def test_reasons(text: str, code: str, reason: str) -> None:
 
 def test_private_helpers_and_test_code_are_left_out() -> None:
     text, code = "Give the whole number that follows another.", "def _f(x):\n    return x + 1\n"
-    assert unfit(Instruction(text, code, "_f", "here")) == "code: a private helper"
-    for source in ("a/b/tests/helper.py", "a/b/test_more.py", "a/b/more_test.py", "a/b/benchmarks/x.py"):
-        assert unfit(Instruction(text, code.replace("_f", "f"), "f", source)) == "code: a private helper"
+    assert unfit(Instruction(text, code, "_f", "here")) == "code: a private helper, a test or a puzzle"
+    for source in ("a/b/tests/helper.py", "a/b/test_more.py", "a/b/more_test.py", "a/advent_of_code/x.py"):
+        assert (
+            unfit(Instruction(text, code.replace("_f", "f"), "f", source))
+            == "code: a private helper, a test or a puzzle"
+        )
     assert unfit(Instruction(text, code.replace("_f", "f"), "f", "a/b/latest.py")) == ""

@@ -45,6 +45,7 @@ def show(found: kinds.Kind) -> str:
         ("(x): return re.sub('a', 'b', x)", "str"),
         ("(x): return sorted(x, key=lambda y: y[1])", "list[list[int]]"),
         ("(x): y = x.strip()\n    return y", "str"),
+        ("(x): word, n = x; return word.upper() * n", "tuple[str, int]"),
         ("(x): first, *rest = x; return rest", "list[int]"),
         ("(x): return x.union({1})", "set[int]"),
         ("(x): return {len(word): word for word in x}", "list[str]"),

@@ -1,0 +1,27 @@
+"""Which texts tell enough: one case a reason."""
+
+import pytest
+
+from codelab.tasks.tested.wording import unfit
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Give the number that follows x.", ""),
+        ("Give the sum of *x* and `1`, as (1 + 2) would.", ""),
+        ("Count what x holds by twos.", ""),
+        ("Next number please.", "text: too short"),
+        ("Give the request that follows in the session.", "text: terms of a project"),
+        ("Give the number that NodeList has after x.", "text: names that only its project knows"),
+        ("Give the number of `some_table` after x.", "text: names that only its project knows"),
+        ("Give the RFC and DNS number of x.", "text: abbreviations"),
+        ("Give the number that follows, such as:", "text: goes on elsewhere"),
+        ("Give the appropriate number for x.", "text: says too little"),
+        ("Expect a number and go on.", "text: says too little"),
+        ("Decide whether to include a revision.", "text: names no data"),
+        ("Give the pairs of a .avr header.", "text: names that only its project knows"),
+    ],
+)
+def test_reasons(text: str, reason: str) -> None:
+    assert unfit(text, "f", {"x"}) == reason
