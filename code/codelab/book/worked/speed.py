@@ -99,6 +99,12 @@ def projected(trained: Facts, run: Facts, variant: str) -> dict[str, float]:
     }
 
 
+def by_devices(runs: Sequence[Facts]) -> dict[int, Facts]:
+    """The newest successful run on each number of GPUs, the least first; ``runs`` in the order of their start."""
+    newest = {int(run.number("devices")): run for run in runs if run.record.state == "ok"}
+    return dict(sorted(newest.items()))
+
+
 def scaling(runs: Sequence[Facts]) -> tuple[list[dict[str, Any]], dict[str, float]] | None:
     """What a second GPU is worth: the newest run of a recipe on one against its newest on two.
 
@@ -119,7 +125,7 @@ def scaling(runs: Sequence[Facts]) -> tuple[list[dict[str, Any]], dict[str, floa
     """
     import numpy as np  # noqa: PLC0415 - keeps the import of the book's modules quick
 
-    newest = {run.number("devices"): run for run in runs if run.record.state == "ok"}
+    newest = by_devices(runs)
     if not {1, 2} <= newest.keys():
         return None
     one, two = newest[1], newest[2]

@@ -107,6 +107,7 @@ def test_a_second_gpu_is_held_against_the_first_window_by_window_without_the_fir
     found = speed.scaling([old, one, two])
     assert found is not None
     rows, gain = found
+    assert speed.by_devices([old, two, one]) == {1: one, 2: two}
     assert [row["devices"] for row in rows] == [1, 2]
     assert [row["windows"] for row in rows] == [4, 3]
     assert [row["tokens_per_second"] for row in rows] == pytest.approx([1000, 1600])
