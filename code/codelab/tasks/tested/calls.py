@@ -7,6 +7,7 @@ sense; running tells.
 import ast
 import itertools
 import random
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ MOST_PARAMETERS = 5
 MOST_CALL = 84
 """Characters of a call, so that the whole line stays short."""
 _SHARES = (14, 8, 6, 5, 4, 4)
+_ORDERED = re.compile(r"\bsorted\b(?! (list|array) of)|binary search|\bmerg(e|es|ing)\b", re.IGNORECASE)
 _Row = list[tuple[str, Any]]
 """Arguments in the order of a call: the name, where it is given by name, and the value."""
 
@@ -52,6 +54,12 @@ class _Parameter:
     by_name: bool
 
 
+def _in_order(value: Any) -> Any:
+    """A list of numbers or of texts in order: what a search or a merge may rely on."""
+    alike = isinstance(value, list) and len({type(item) for item in value}) == 1
+    return sorted(value) if alike and type(value[0]) in (int, float, str) else value
+
+
 def function_of(code: str, name: str) -> ast.FunctionDef:
     """The definition of a name.
 
@@ -77,9 +85,11 @@ def proposed(pair: Instruction) -> list[Call]:
     if len(parameters) > MOST_PARAMETERS:
         raise kinds.NeedsObjectError("too many parameters")
     generator = yields(function)
+    in_order = bool(_ORDERED.search(pair.text)) and not pair.text.lower().startswith("sort")
     found: dict[str, Call] = {}
     changed = ((-1, row) for row in _changed(examples, choose))
-    for rank, row in itertools.chain(changed, _combined(parameters, choose)):
+    for rank, given in itertools.chain(changed, _combined(parameters, choose)):
+        row = [(name, _in_order(value) if in_order else value) for name, value in given]
         try:
             inside = ", ".join(f"{name}={literal(value)}" if name else literal(value) for name, value in row)
         except NotPlainError:

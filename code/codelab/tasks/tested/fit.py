@@ -13,7 +13,7 @@ from codelab.tasks.tested.calls import function_of
 from codelab.tasks.tested.names import words
 
 MOST_LINES = 25
-MOST_REQUIRED = 4
+MOST_REQUIRED = 3
 MODULES = words(
     "math cmath re collections collections.abc itertools functools string typing typing_extensions heapq bisect "
     "operator copy textwrap json decimal fractions statistics calendar datetime unicodedata difflib keyword numbers "
@@ -29,6 +29,35 @@ _ATTRIBUTES = words(
 )
 _NAMES = frozenset({"self", "cls", "__file__", "__name__", "__doc__", "NotImplemented", "Ellipsis"})
 _PATHS = words("join split splitext basename dirname normpath commonprefix isabs")
+_KNOWN = frozenset(
+    {*(2**power for power in range(80)), *(2**power - 1 for power in range(80)), *(10**power for power in range(20))}
+    | {
+        *(10**power + 7 for power in (7, 9)),
+        13,
+        14,
+        15,
+        18,
+        20,
+        21,
+        24,
+        25,
+        26,
+        27,
+        28,
+        29,
+        30,
+        31,
+        32,
+        36,
+        48,
+        50,
+        57,
+        60,
+        65,
+    }
+    | {90, 91, 97, 122, 123, 126, 127, 180, 270, 273.15, 360, 365, 366, 400, 1440, 1900, 3600, 86400, 459.67, 491.67}
+)
+"""Constants of calendars, units, alphabets and machines that a reader may be asked to know."""
 _TEST_CODE = re.compile(
     r"advent|codyssi|puzzle|everybody|flipflop|codingquest|(^|/)(tests?|testing|benchmarks?)/"
     r"|(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$"
@@ -68,6 +97,10 @@ def code_unfit(pair: Instruction, tree: ast.Module, function: ast.FunctionDef) -
                  for target in node.targets if isinstance(target, ast.Name)]  # fmt: skip
     if constants and not any(name.lower().strip("_") in pair.text.lower() for name in constants):
         return "code: constants of its module"
+    values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    numbers = {abs(value) for value in values if isinstance(value, int | float)}
+    if any(number > 12 and number not in _KNOWN and f"{number:g}" not in pair.text for number in numbers):
+        return "code: numbers that nobody can know"
     for node in ast.walk(tree):
         if reason := _node_unfit(node):
             return reason

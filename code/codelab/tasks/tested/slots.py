@@ -18,6 +18,7 @@ class Slot:
         fields: by constant key.
         places: of each element, where a loop takes elements apart.
         taken_apart: its own places, where an assignment takes it apart.
+        reach: one more than the largest constant that it is indexed with.
         alias: the first name that a loop or an assignment gives it.
         foreign: it is called, or attributes are read that no plain value has.
     """
@@ -28,6 +29,7 @@ class Slot:
         self.inside: list[str] = []
         self.patterns: list[str] = []
         self.fields: dict[str, Slot] = {}
+        self.reach = 0
         self.alias = ""
         self.foreign = False
         self.places: list[Slot] = []

@@ -281,6 +281,8 @@ class _Reader(ast.NodeVisitor):
                 base.votes["seq"] += 1
             elif not (isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)):
                 base.votes["seq_index"] += 1
+                at = node.slice.value if isinstance(node.slice, ast.Constant) else None
+                base.reach = max(base.reach, at + 1) if isinstance(at, int) and 0 <= at < 6 else base.reach
                 self.vote(node.slice, "int")
         self.generic_visit(node)
 

@@ -133,11 +133,14 @@ def _collections(kind: Kind, name: str, slot: Slot, choose: random.Random, depth
     part = kind.parts[0]
     inner = slot.element if slot.has("element") else Slot()
     pool = battery(part, name.rstrip("s"), inner, choose, depth + 1)
-    if part.name == "list" and part.parts[0].name in ("int", "float"):
+    if part.name == "list" and part.parts[0].name in ("int", "float") and inner.reach < 2:
         made = [_matrix(part.parts[0].name, *shape, choose) for shape in ((2, 2), (3, 3), (2, 3), (1, 3), (3, 2))]
         made += [_drawn(pool, size, choose) for size in (2, 3)]
     else:
         made = [_drawn(pool, size, choose) for size in ((3, 4, 5, 2, 4, 3, 6, 1, 5) if not depth else (2, 3, 2, 1, 3))]
+    if depth and slot.reach > 1:
+        made = [_drawn(pool, slot.reach, choose) for _ in range(6)]  # a point, a row: all of one length
+        return _unique([set(value) for value in made] if kind.name == "set" else made)
     if part.name == "int":
         made[2:2] = [sorted(made[2]), [*made[1], made[1][0]]]
     made.append([])

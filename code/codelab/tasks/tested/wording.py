@@ -18,7 +18,8 @@ _JARGON = re.compile(
     |pep\s?\d+|repo\w*|git|github|commit|branch|workflow|pipeline|metadata|schema|serializ\w*|json|yaml|xml|html|hook
     |see|etc|hack|workaround|ugly|implementation|implements?|used\s(by|to|in|for|when|as)|called\s(by|when|from)
     |puzzle|solve|solution|part\s?(one|two|1|2|a|b)|challenge|exercise|kata|problem|advent|input\sdata
-    |pooling|user'?s?|job\w*|dataset\w*|batch\w*|train\w*|checkpoint\w*|device\w*|runtime|package\w*|librar\w*|codec|encoding)\b""",
+    |pooling
+    |bucket|build|revision|compiler|linker|snapshot|volume\sdict|user'?s?|job\w*|dataset\w*|batch\w*|train\w*|checkpoint\w*|device\w*|runtime|package\w*|librar\w*|codec|encoding)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 _VAGUE = re.compile(

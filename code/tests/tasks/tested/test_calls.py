@@ -54,6 +54,18 @@ def test_generators_keywords_and_stars_are_called_as_they_must() -> None:
     assert all(text.count(", ") == 1 for text in calls("def f(*nums):\n    return sum(nums)\n"))
 
 
+def test_lists_are_in_order_where_the_text_says_so_and_points_of_one_length() -> None:
+    code = "def f(nums: list[int], target: int):\n    return nums.index(target)\n"
+    pair = Instruction("Find the target in a sorted list.", code, "f", "here")
+    assert all(call.arguments[0] == sorted(call.arguments[0]) for call in proposed(pair))
+    assert any(
+        ast.literal_eval(text[2:].partition("]")[0] + "]") != sorted(ast.literal_eval(text[2:].partition("]")[0] + "]"))
+        for text in calls(code)
+    )
+    pair = Instruction("x", "def f(points):\n    return [p[0] + p[1] for p in points]\n", "f", "here")
+    assert all(len(point) == 2 for call in proposed(pair)[:10] for point in call.arguments[0])
+
+
 def test_examples_are_changed_first() -> None:
     found = calls("def f(a, b):\n    return a + b\n", "assert f([1, 2], [3]) == [1, 2, 3]")
     assert found[0].startswith("f([")

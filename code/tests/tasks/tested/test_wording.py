@@ -19,7 +19,7 @@ from codelab.tasks.tested.wording import unfit
         ("Give the number that follows, such as:", "text: goes on elsewhere"),
         ("Give the appropriate number for x.", "text: says too little"),
         ("Expect a number and go on.", "text: says too little"),
-        ("Decide whether to include a revision.", "text: names no data"),
+        ("Decide whether to include a page.", "text: names no data"),
         ("Give the pairs of a .avr header.", "text: names that only its project knows"),
     ],
 )
