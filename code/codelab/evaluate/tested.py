@@ -135,7 +135,8 @@ def _propose(works: Sequence[Work]) -> None:
     for work in works:
         if work.reason:
             continue
-        reason = fit.unfit(work.pair)
+        # Group a is teaching code, whose texts are written for readers; a library's are written for its callers.
+        reason = fit.unfit(work.pair, library=work.row.get("group") != "a" and not work.given)
         if not reason:
             try:
                 work.calls = calls.proposed(work.pair)

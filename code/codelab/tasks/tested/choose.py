@@ -130,6 +130,7 @@ _TRIVIAL: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("whether an argument is empty", bool),
     ("an argument as text", str),
     ("an argument in a list", lambda value: [value]),
+    ("an argument in a tuple", lambda value: (value,)),
     ("an argument as a list", lambda value: list(value) if isinstance(value, str | tuple | set) else None),
 )
 """Programs of one builtin or less, by what is said of tests that they pass."""

@@ -64,8 +64,13 @@ _TEST_CODE = re.compile(
 )
 
 
-def unfit(pair: Instruction) -> str:
-    """Why a pair cannot be a task, as a short reason; empty where nothing speaks against it."""
+def unfit(pair: Instruction, *, library: bool = False) -> str:
+    """Why a pair cannot be a task, as a short reason; empty where nothing speaks against it.
+
+    Args:
+        pair: text and code.
+        library: it comes from a library or an application, not from teaching code; its text must then say more.
+    """
     try:
         tree = ast.parse(pair.code)
         function = function_of(pair.code, pair.entry_point)
@@ -75,7 +80,17 @@ def unfit(pair: Instruction) -> str:
         wording.unfit(pair.text, pair.entry_point, _parameters(function))
         or code_unfit(pair, tree, function)
         or _helper(pair, function)
+        or (
+            "text: too little for a library's function"
+            if library and wording.vague(pair.text, _required(function))
+            else ""
+        )
     )
+
+
+def _required(function: ast.FunctionDef) -> list[str]:
+    plain = [*function.args.posonlyargs, *function.args.args]
+    return [one.arg for one in plain[: len(plain) - len(function.args.defaults)]]
 
 
 def _parameters(function: ast.FunctionDef) -> frozenset[str]:
@@ -109,8 +124,7 @@ def code_unfit(pair: Instruction, tree: ast.Module, function: ast.FunctionDef) -
 
 def _helper(pair: Instruction, function: ast.FunctionDef) -> str:
     """What speaks against functions that were written for one caller: many arguments, arguments that decide nothing."""
-    a = function.args
-    required = [one.arg for one in [*a.posonlyargs, *a.args][: len(a.posonlyargs + a.args) - len(a.defaults)]]
+    required = _required(function)
     if len(required) > MOST_REQUIRED:
         return "code: many arguments"
     if pair.entry_point.startswith("_") or _TEST_CODE.search(pair.source):

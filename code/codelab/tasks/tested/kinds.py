@@ -151,7 +151,7 @@ def of_slot(slot: Slot, name: str = "", depth: int = 0) -> list[Kind]:
         first = kind == element[0]
         vote(Kind("list", (kind,)), (3 * votes["list"] + several) * (1 if first else 0.6))
         vote(Kind("set", (kind,)), 3 * votes["set"] if first else 0)
-    if element[0] == STR or not (slot.element_known or votes["seq_index"]):
+    if element[0] == STR or (_hint(name) == STR and not (slot.element_known or votes["seq_index"])):
         vote(STR, 0.8 * several)
     vote(STR, 3 * votes["str"])
     vote(INT, 2 * votes["int"] + 1.5 * votes["num"])

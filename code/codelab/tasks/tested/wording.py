@@ -5,9 +5,11 @@ Not covered: whether the code does what its text says; running tells a part of i
 
 import ast
 import re
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 LEAST_WORDS = 4
+LEAST_WORDS_LIBRARY = 5
 _JARGON = re.compile(
     r"""\b(self|this\s(module|class|method|object|instance|node|plugin|test|script|package)|callback|decorator|wrapper
     |wrapped?|helper|utility|util|internal|private|dummy|placeholder|stub|mock|fixture|backend|plugin|config\w*|setting\w*
@@ -45,8 +47,25 @@ _DATA = re.compile(
     r"|probabilit(y|ies)|distances?|percent(age)?s?|polynomials?|fractions?|roots?|permutations?|whitespace|sort(s|ed|ing)?)\b"
 )
 _IDENTIFIER = re.compile(r"`+([^`]*)`+|\b(\w*[a-z][A-Z]\w*|\w+_\w+|\w+\.\w+\.?\w*)\b|:\w+:|\\|\||(?:^|\s)[.%$@#/]+\w+")
+_REFERS = re.compile(r"\b(this|(if|as|where) (necessary|needed)|raw)\b")
 _WORDS_TOO = frozenset("ais")
 _WORD = re.compile(r"[A-Za-z][a-z']+|[A-Z]+")
+
+
+def vague(text: str, required: Sequence[str]) -> bool:
+    """Whether a text says too little of what goes in and out; asked of a library's function, whose callers know more.
+
+    Args:
+        text: the question.
+        required: names of the parameters without a default.
+    """
+    told = text.lower().replace("number of", "")
+    kinds = {found[0].rstrip("s") for found in _DATA.finditer(told)}
+    named = bool(required) and all(
+        len(one) > 2 and re.search(rf"\b{re.escape(one.lower().rstrip('s'))}", told) for one in required
+    )
+    enough = len(kinds) > 1 or (named and bool(kinds))
+    return len(_WORD.findall(told)) < LEAST_WORDS_LIBRARY or bool(_REFERS.search(told)) or not enough
 
 
 def unfit(text: str, name: str, parameters: AbstractSet[str]) -> str:

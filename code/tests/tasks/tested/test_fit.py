@@ -53,3 +53,11 @@ def test_private_helpers_and_test_code_are_left_out() -> None:
             == "code: a private helper, a test or a puzzle"
         )
     assert unfit(Instruction(text, code.replace("_f", "f"), "f", "a/b/latest.py")) == ""
+
+
+def test_a_librarys_function_must_be_told_better() -> None:
+    pair = Instruction(
+        "Extract the duration characters of a token.", "def f(event):\n    return event[1:]\n", "f", "here"
+    )
+    assert unfit(pair) == ""
+    assert unfit(pair, library=True) == "text: too little for a library's function"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from codelab.tasks.tested.wording import unfit
+from codelab.tasks.tested.wording import unfit, vague
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,19 @@ from codelab.tasks.tested.wording import unfit
 )
 def test_reasons(text: str, reason: str) -> None:
     assert unfit(text, "f", {"x"}) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "required", "expected"),
+    [
+        ("Check whether the host is a dotted address.", ["host"], True),  # no data is named
+        ("Check whether the host is a dotted string.", ["host"], False),
+        ("Cut the suffix from the string if it is there.", ["s", "suffix"], False),
+        ("Extract the duration characters of a token.", ["event"], True),
+        ("Convert the key to a tuple if necessary.", ["key"], True),
+        ("This gives a list of strings.", ["n"], True),
+        ("List the words.", ["words"], True),
+    ],
+)
+def test_a_librarys_function_must_be_told_better(text: str, required: list[str], expected: bool) -> None:
+    assert vague(text, required) is expected
