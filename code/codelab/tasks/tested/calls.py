@@ -26,6 +26,7 @@ MOST_CALL = 84
 """Characters of a call, so that the whole line stays short."""
 _SHARES = (14, 8, 6, 5, 4, 4)
 _ORDERED = re.compile(r"\bsorted\b(?! (list|array) of)|binary search|\bmerg(e|es|ing)\b", re.IGNORECASE)
+_RANGES = re.compile(r"\b(intervals?|ranges?|segments?)\b", re.IGNORECASE)
 _Row = list[tuple[str, Any]]
 """Arguments in the order of a call: the name, where it is given by name, and the value."""
 
@@ -60,6 +61,14 @@ def _in_order(value: Any) -> Any:
     return sorted(value) if alike and type(value[0]) in (int, float, str) else value
 
 
+def _low_high(value: Any) -> Any:
+    """Pairs of numbers inside a collection with the lower one first: ranges that are not empty."""
+    if not isinstance(value, list | tuple):
+        return value
+    pairs = [isinstance(item, list | tuple) and len(item) == 2 and {*map(type, item)} <= {int, float} for item in value]
+    return type(value)(type(item)(sorted(item)) if pair else item for item, pair in zip(value, pairs, strict=True))
+
+
 def function_of(code: str, name: str) -> ast.FunctionDef:
     """The definition of a name.
 
@@ -85,11 +94,13 @@ def proposed(pair: Instruction) -> list[Call]:
     if len(parameters) > MOST_PARAMETERS:
         raise kinds.NeedsObjectError("too many parameters")
     generator = yields(function)
+    ranges = bool(_RANGES.search(pair.text))
     in_order = bool(_ORDERED.search(pair.text)) and not pair.text.lower().startswith("sort")
     found: dict[str, Call] = {}
     changed = ((-1, row) for row in _changed(examples, choose))
     for rank, given in itertools.chain(changed, _combined(parameters, choose)):
         row = [(name, _in_order(value) if in_order else value) for name, value in given]
+        row = [(name, _low_high(value) if ranges else value) for name, value in row]
         try:
             inside = ", ".join(f"{name}={literal(value)}" if name else literal(value) for name, value in row)
         except NotPlainError:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from codelab.tasks.tested.plain import MOST_LINE, line
+from codelab.tasks.tested.plain import MOST_LINE, line, literal
 
 TESTS = 3
 """Tests a task."""
@@ -28,6 +28,10 @@ _PROMISES: list[tuple[str, frozenset[type]]] = [
     (r"returns? (a|the) list", frozenset({list, tuple})),
 ]  # fmt: skip
 """What a text's first words promise of the answers' types."""
+_SEVERAL = re.compile(
+    r"tuple|triple|list|\(|vector|point|colou?r|rgb|sequence|permut|combin|coordinate|\band\b|version|all|every|element|items",
+    re.IGNORECASE,
+)
 _TEXT = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -122,15 +126,23 @@ def trivial(tests: Sequence[Answered]) -> str:
         for why, program in _TRIVIAL:
             if all(_same(program(value), answer) for value, answer in zip(given, answers, strict=True)):
                 return why
+        frames = {_frame(one.expected, value) for one, value in zip(tests, given, strict=True)}
+        if len(frames) == 1 and "" not in frames:
+            return "an argument in a frame"
     return ""
+
+
+def _frame(expected: str, value: Any) -> str:
+    """A list's or tuple's literal with the argument cut out; empty where the argument is not in it as a whole."""
+    inside = literal(value) if isinstance(value, str | int | float | list | tuple) else ""
+    whole = re.sub(rf"(?<![\w.]){re.escape(inside)}(?![\w.])", "\0", expected) if inside else expected
+    return whole if "\0" in whole and expected[0] in "[(" else ""
 
 
 _TRIVIAL: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("an argument given back", lambda value: value),
     ("whether an argument is empty", bool),
     ("an argument as text", str),
-    ("an argument in a list", lambda value: [value]),
-    ("an argument in a tuple", lambda value: (value,)),
     ("an argument as a list", lambda value: list(value) if isinstance(value, str | tuple | set) else None),
 )
 """Programs of one builtin or less, by what is said of tests that they pass."""
@@ -142,7 +154,10 @@ def _same(one: Any, other: Any) -> bool:
 
 def unlike(text: str, tests: Sequence[Answered]) -> bool:
     """Whether the answers are of another type than the text's first words promise."""
-    types = {type(ast.literal_eval(one.expected)) for one in tests} - {type(None)}
+    values = [ast.literal_eval(one.expected) for one in tests]
+    if any(isinstance(value, tuple) and len(value) > 2 for value in values) and not _SEVERAL.search(text):
+        return True
+    types = {type(value) for value in values} - {type(None)}
     return any(
         re.match(rf"\W*({pattern})\b", text, re.IGNORECASE) and not types <= promised for pattern, promised in _PROMISES
     )

@@ -28,6 +28,7 @@ _ATTRIBUTES = words(
     "now today utcnow fromtimestamp timestamp astimezone environ setdefaultencoding __class__ __dict__ __name__"
 )
 _NAMES = frozenset({"self", "cls", "__file__", "__name__", "__doc__", "NotImplemented", "Ellipsis"})
+_PACKED = words("arr data args inputs input_data values")
 _PATHS = words("join split splitext basename dirname normpath commonprefix isabs")
 _KNOWN = frozenset(
     {*(2**power for power in range(80)), *(2**power - 1 for power in range(80)), *(10**power for power in range(20))}
@@ -140,6 +141,8 @@ def _helper(pair: Instruction, function: ast.FunctionDef) -> str:
         waiting += ast.iter_child_nodes(node)
     if not read >= set(required):
         return "code: an argument without use"
+    if any(slot.reach > 1 for name, slot in uses.of_function(function).items() if name in _PACKED):
+        return "code: several arguments in one"
     keys = {key for slot in uses.of_function(function).values() for key in slot.fields}
     told = pair.text.lower()
     return "" if all(word in told for key in keys for word in re.split(r"[\W_]+", key.lower())) else "code: hidden keys"

@@ -47,6 +47,10 @@ _DATA = re.compile(
     r"|probabilit(y|ies)|distances?|percent(age)?s?|polynomials?|fractions?|roots?|permutations?|whitespace|sort(s|ed|ing)?)\b"
 )
 _IDENTIFIER = re.compile(r"`+([^`]*)`+|\b(\w*[a-z][A-Z]\w*|\w+_\w+|\w+\.\w+\.?\w*)\b|:\w+:|\\|\||(?:^|\s)[.%$@#/]+\w+")
+_CONDITION = re.compile(
+    r"rotated|cyclically|shifted array|bitonic|mountain|balanced|consecutive integers|valid \w+ (string|list|array)",
+    re.IGNORECASE,
+)
 _REFERS = re.compile(r"\b(this|(if|as|where) (necessary|needed)|raw)\b")
 _WORDS_TOO = frozenset("ais")
 _WORD = re.compile(r"[A-Za-z][a-z']+|[A-Z]+")
@@ -85,6 +89,7 @@ def unfit(text: str, name: str, parameters: AbstractSet[str]) -> str:
         "text: goes on elsewhere": text.startswith("[") or text.endswith((":", ",")) or text.count(" = ") > 1,
         "text: terms of a project": _JARGON.search(text),
         "text: names that only its project knows": not _plain(text, {*parameters, name}),
+        "text: arguments of a kind that is not proposed": _CONDITION.search(text),
         "text: abbreviations": len(abbreviations) > 1,
         "text: names no data": not (_DATA.search(told) or spoken),
     }

@@ -66,6 +66,14 @@ def test_lists_are_in_order_where_the_text_says_so_and_points_of_one_length() ->
     assert all(len(point) == 2 for call in proposed(pair)[:10] for point in call.arguments[0])
 
 
+def test_ranges_run_upwards() -> None:
+    code = "def f(pairs: list[tuple[int, int]]):\n    return [b - a for a, b in pairs]\n"
+    found = proposed(Instruction("Give the lengths of the ranges.", code, "f", "here"))
+    assert all(low <= high for call in found for low, high in call.arguments[0])
+    found = proposed(Instruction("Give the differences.", code, "f", "here"))
+    assert any(low > high for call in found for low, high in call.arguments[0])
+
+
 def test_examples_are_changed_first() -> None:
     found = calls("def f(a, b):\n    return a + b\n", "assert f([1, 2], [3]) == [1, 2, 3]")
     assert found[0].startswith("f([")

@@ -46,7 +46,10 @@ def test_no_two_empty_ones_where_others_are() -> None:
         ([("f(1, 'a')", "'a'"), ("f(2, 'b')", "'b'")], "an argument given back"),
         ([("f([])", "False"), ("f([2])", "True")], "whether an argument is empty"),
         ([("f(1.5)", "'1.5'"), ("f(2.0)", "'2.0'")], "an argument as text"),
-        ([("f('a', 'x')", "['x']"), ("f('b', 'y')", "['y']")], "an argument in a list"),
+        ([("f('a', 'xy')", "['xy']"), ("f('b', 'yz')", "['yz']")], "an argument in a frame"),
+        ([("f('a')", "('', 'a')"), ("f('b')", "('', 'b')")], "an argument in a frame"),
+        ([("f(1)", "[1, 2]"), ("f(2)", "[2, 4]")], ""),
+        ([("f(1)", "'_1'"), ("f(2)", "'_2'")], ""),
         ([("f('ab')", "['a', 'b']"), ("f('c')", "['c']")], "an argument as a list"),
         ([("f(0)", "False"), ("f(2)", "2")], ""),
         ([("f(1)", "True"), ("f(2)", "False")], ""),
@@ -63,6 +66,8 @@ def test_answers_of_another_type_than_promised() -> None:
     assert not unlike("Check whether x is even.", truths)
     assert unlike("Bubble sort: swap neighbours.", numbers)
     assert not unlike("Give the sorted number.", numbers)
+    assert unlike("Largest area of a histogram", [answered("f(1)", "(1, 2, 3)")])
+    assert not unlike("Largest area, left and right end of a histogram", [answered("f(1)", "(1, 2, 3)")])
 
 
 def test_texts_that_only_the_code_knows() -> None:

@@ -27,6 +27,7 @@ TEXT = "Give the number that follows x."
         (TEXT, "def f(x):\n    return x - 107\n", "code: numbers that nobody can know"),
         ("Give the number that comes 107 before x.", "def f(x):\n    return x - 107\n", ""),
         (TEXT, "def f(x):\n    return x % 60 + x // 1024\n", ""),
+        (TEXT, "def f(arr):\n    return arr[0] + arr[1]\n", "code: several arguments in one"),
         (TEXT, "import time\ndef f(x):\n    return time.time() + x\n", "code: modules"),
         (TEXT, "from random import random\ndef f(x):\n    return random() + x\n", "code: modules"),
         (TEXT, "def f(x):\n    return open(x).read()\n", "code: the interpreter's own"),

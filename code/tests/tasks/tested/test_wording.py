@@ -20,6 +20,7 @@ from codelab.tasks.tested.wording import unfit, vague
         ("Give the appropriate number for x.", "text: says too little"),
         ("Expect a number and go on.", "text: says too little"),
         ("Decide whether to include a page.", "text: names no data"),
+        ("Find a number in a rotated list.", "text: arguments of a kind that is not proposed"),
         ("Give the pairs of a .avr header.", "text: names that only its project knows"),
     ],
 )
