@@ -64,6 +64,7 @@ _NUMBERS: list[tuple[str, tuple[int, ...]]] = [
     (r"exp|power", (2, 3, 0, 5, 10)),
     (r"percent|score|grade|age", (85, 50, 100, 12, 67)),
 ]
+_COUNTS = r"(n|k|m|num\w*|count|length|limit|width|height|size|step|index|\w+_(size|count|length)|n_\w+)$"
 
 
 def battery(kind: Kind, name: str, slot: Slot, choose: random.Random, depth: int = 0) -> list[Any]:
@@ -111,7 +112,9 @@ def _scalars(kind: str, name: str, slot: Slot, choose: random.Random, depth: int
     if kind == "float":
         return _unique([float(value) for value in (*near[:6], *_mixed(_FLOATS, choose), *named)])
     usual = _SMALL_INTS if depth else _INTS
-    return _unique([*named, *[int(value) for value in near], *_mixed(usual, choose)])
+    found = [*named, *[int(value) for value in near], *_mixed(usual, choose)]
+    counted = re.match(_COUNTS, name.lower())
+    return _unique([value for value in found if value >= 0] if counted else found)
 
 
 def _strings(name: str, slot: Slot, choose: random.Random, depth: int) -> list[str]:

@@ -49,6 +49,7 @@ def test_no_two_empty_ones_where_others_are() -> None:
         ([("f('a', 'xy')", "['xy']"), ("f('b', 'yz')", "['yz']")], "an argument in a frame"),
         ([("f('a')", "('', 'a')"), ("f('b')", "('', 'b')")], "an argument in a frame"),
         ([("f(1)", "[1, 2]"), ("f(2)", "[2, 4]")], ""),
+        ([("f(b'a')", "[97]"), ("f(b'b')", "[98]")], ""),
         ([("f(1)", "'_1'"), ("f(2)", "'_2'")], ""),
         ([("f('ab')", "['a', 'b']"), ("f('c')", "['c']")], "an argument as a list"),
         ([("f(0)", "False"), ("f(2)", "2")], ""),
