@@ -201,7 +201,11 @@ def test_unsloth_is_one_line_where_it_is_not_installed(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     ("name", "beyond", "drawn", "looked", "evaluated"),
-    [("q8-dpo-gpt2", 444, 37_952, 7_808, 84_000), ("q8-sweep-gpt2", 444, 0, 12_200, 20_000)],
+    [
+        ("q8-dpo-gpt2", 444, 37_952, 7_808, 84_000),
+        ("q8-sweep-gpt2", 444, 0, 12_200, 20_000),
+        ("q8-dpo-wide-gpt2", 1_244, 63_552, 3_416, 42_000),
+    ],
 )
 def test_recipes_generate_what_their_headers_say(
     name: str, beyond: int, drawn: int, looked: int, evaluated: int
@@ -210,7 +214,7 @@ def test_recipes_generate_what_their_headers_say(
     recipe = load(path).recipe
     assert isinstance(recipe, DpoRecipe)
     everything = mbpp.tasks_of_rows(enumerate(rows(range(1, 975)), 1), "all")
-    added = [replace(everything[0], task_id=FIRST + i) for i in range(beyond)]  # as the corpus gave on Python 3.12
+    added = [replace(everything[0], task_id=FIRST + i) for i in range(beyond)]  # as the corpus gave
     chunks = [] if recipe.pairs_from else dpo.drawn_chunks(recipe, dpo.trained_on(recipe, everything, added))
     assert sum(chunk.n * len(chunk.tasks) for chunk in chunks) == drawn
     watch, models = recipe.watch, sum(recipe.models().values(), [*recipe.baselines, START])
