@@ -116,3 +116,13 @@ def test_provenance_is_on_the_page(built: Book) -> None:
     page = (built.root / "_book/chapters/02-numbers.html").read_text(encoding="utf-8")
     assert "commit <code>2222222222</code>" in page
     assert "A processor" in page
+
+
+def test_the_source_of_a_figure_is_set_as_a_note(built: Book) -> None:
+    sizes = {}
+    for page in PdfReader(built.root / "_book" / f"{built.stem}.pdf").pages:
+        page.extract_text(
+            visitor_text=lambda text, _, matrix, __, size: sizes.setdefault(text.strip(), size * matrix[0])
+        )
+    found = {round(size, 1) for text, size in sizes.items() if text.startswith("Record")}
+    assert found == {9.0}, sizes
