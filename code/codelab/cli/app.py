@@ -27,7 +27,12 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Exit status: 0 done, 1 failed, 2 yours to mend, 75 paused, 130 interrupted.")
+_EPILOG = """Examples: codelab doctor; codelab run recipes/q7-quantize-smollm2-cpu.yaml; codelab book build
+
+Exit status: 0 done, 1 failed, 2 yours to mend, 75 paused, 130 interrupted."""
+
+
+@app.callback(epilog=_EPILOG)
 def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")

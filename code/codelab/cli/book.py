@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 _WIDE = 1000  # columns: more than any table of runs needs
 
-book_app = typer.Typer(name="book", help="Build the book, look at it, stamp what was frozen.", no_args_is_help=True)
+book_app = typer.Typer(
+    name="book",
+    help="Build the book, look at it, stamp what was frozen.",
+    epilog="Example: codelab book build",
+    no_args_is_help=True,
+)
 app.add_typer(book_app)
 
 

@@ -30,7 +30,7 @@ def rows() -> list[tuple[str, bool, str]]:
         found.append((f"extra {extra}", not absent, remark))
     found.append(_gpu())
     quarto = shutil.which("quarto")
-    remark = quarto or "not on PATH: the book is written by Pandoc and Typst, without Word and without freezing"
+    remark = quarto or "not on PATH: Pandoc and Typst write the book from frozen chapters, and stale ones are refused"
     found.append(("quarto", quarto is not None, remark))
     found.append(_mbpp())
     found.append(_recipes())

@@ -53,6 +53,15 @@ def test_the_help_of_every_verb_is_whole(words: tuple[str, ...], command: Any) -
         assert getattr(parameter, "help", None), f"codelab {' '.join(words)}: {parameter.name} has no help"
 
 
+@pytest.mark.parametrize("group", [(), ("book",), ("corpus",)])
+def test_the_help_of_every_group_has_an_example_of_a_verb_that_exists(group: tuple[str, ...]) -> None:
+    examples = re.findall(r"codelab ((?:[a-z-]+ ?)+)", codelab(*group, "--help").stdout.partition("Example")[2])
+    known = {words for words, _ in commands()}
+    assert examples
+    for example in examples:
+        assert any(tuple(example.split()[: len(words)]) == words for words in known), example
+
+
 def test_exit_statuses_are_in_the_help() -> None:
     text = " ".join(codelab("--help").stdout.split())
     for status in ("0 done", "1 failed", "2 yours to mend", "75 paused", "130 interrupted"):

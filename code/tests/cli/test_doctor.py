@@ -60,3 +60,11 @@ def test_recipes_are_counted_by_what_they_need(monkeypatch: pytest.MonkeyPatch, 
     card = SimpleNamespace(memory_bytes=48e9, count=1, name="A card", driver="1")
     monkeypatch.setattr("codelab.measure.device.facts", lambda: card)
     assert table()["recipes"] == (True, "2 of 3 can run here: any, big")
+
+
+def test_without_quarto_the_book_is_still_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    good, remark = table()["quarto"]
+    assert not good
+    assert "Pandoc and Typst write the book" in remark
+    assert "without Word" not in remark, "the second renderer writes Word too"

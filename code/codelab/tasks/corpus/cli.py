@@ -12,7 +12,10 @@ import typer
 from codelab.errors import UserError
 
 app = typer.Typer(
-    name="corpus", help="Make the Python corpus, its instruction set and its tokens.", no_args_is_help=True
+    name="corpus",
+    help="Make the Python corpus, its instruction set and its tokens.",
+    epilog="Example: codelab corpus tokenize",
+    no_args_is_help=True,
 )
 
 
