@@ -43,6 +43,7 @@ def test_what_must_run_runs() -> None:
     ):
         assert words in commands(ci)
     assert "rm -rf _freeze" in commands(weekly)
+    assert "git diff --exit-code --stat -- _freeze" in commands(weekly), "what changed is seen"
     assert weekly[True]["schedule"], "YAML reads `on` as true"
     assert ci["jobs"]["publish"]["permissions"]["pages"] == "write"
 

@@ -15,7 +15,7 @@ from codelab.book.project import Book, Chapter
 from codelab.errors import UserError
 
 LIMIT = 45_000
-MEASURED = ("7", "8", "9", "10")  # chapters whose numbers come from records
+MEASURED = ("7", "8", "9", "10")  # chapters whose numbers come from records, as in the overview and the appendices
 _FENCE = re.compile(r"^(```+|~~~+)\s*(\S.*)?$")
 _CROSS = re.compile(r"(?<![\w\\`])@((?:fig|tbl|eq|sec)-[\w-]*\w)")
 _CITE = re.compile(r"(?<![\w\\`.])@((?!(?:fig|tbl|eq|sec)-)[A-Za-z][\w:-]*\w)")
@@ -146,8 +146,8 @@ def tables(chapter: Chapter) -> Iterator[tuple[int, str]]:
 
 def numbers(chapter: Chapter) -> Iterator[tuple[int, str]]:
     """Measured numbers are read from records: none is typed, unless its sentence cites or marks it as given."""
-    if chapter.number not in MEASURED or chapter.appendix:
-        return
+    if chapter.number.isdigit() and chapter.number not in MEASURED:
+        return  # an essay works its numbers out
     for line, text in prose_lines(chapter):
         plain = _SPAN.sub("", re.sub(r"\$[^$]*\$|\[[^\]]*\]\{[^}]*\.given[^}]*\}|\{[^}]*\}", "", text))
         if _CITE.search(plain) or plain.lstrip().startswith("#"):

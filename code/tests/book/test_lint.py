@@ -37,6 +37,8 @@ def test_the_fixture_is_clean(fixture_book: Book) -> None:
 def test_typed_numbers(tmp_path: Path, text: str) -> None:
     assert len(list(lint.numbers(chapter(tmp_path, f"# T\n\n{text}\n")))) == 1
     assert not list(lint.numbers(chapter(tmp_path, f"# T\n\n{text}\n", number="3"))), "essays may calculate"
+    for elsewhere in ("", "A"):  # the overview, an appendix
+        assert list(lint.numbers(chapter(tmp_path, f"# T\n\n{text}\n", number=elsewhere)))
 
 
 @pytest.mark.parametrize(
