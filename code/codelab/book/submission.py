@@ -4,6 +4,7 @@ Everything is made from the frozen chapters by the second renderer, so that a ma
 the same bytes. Not covered: rendering the HTML book (``codelab.book.build``).
 """
 
+import re
 import shutil
 import tempfile
 import zipfile
@@ -36,7 +37,9 @@ def essays(book: Book) -> Book:
     which = f"question {first}" if first == last else f"questions {first} to {last}"
     title = f"{book.title}: {which.replace(' ', NBSP)}"
     references = [chapter for chapter in book.chapters if "{#refs}" in chapter.text]
-    return book.extract([*chapters, *references], title, "essays")
+    extract = book.extract([*chapters, *references], title, "essays")
+    extract.settings["book"] |= {"description": "; ".join(re.sub("[*`]", "", chapter.title) for chapter in chapters)}
+    return extract
 
 
 def build_submission(book: Book, *, allow_stale: bool = False) -> Path:

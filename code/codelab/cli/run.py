@@ -60,7 +60,7 @@ def run(
     loaded = load(recipe)
     check_machine(loaded)
     if dry_run:
-        typer.echo(f"{recipe}: fine; about {loaded.recipe.hardware.minutes:g} minutes on the hardware it names")
+        typer.echo(f"{recipe}: fine; about {loaded.recipe.hardware.minutes:g} min on the hardware it names")
         return
     execute(loaded, results, fresh=fresh, stop_after=stop_after, notes=note or ())
 

@@ -89,6 +89,7 @@ def test_the_essays_are_a_document_of_their_own(made: Book) -> None:
     reader = PdfReader(path)
     assert reader.metadata is not None
     assert (reader.metadata.title, reader.metadata.author) == (TITLE, "Test Author")
+    assert reader.metadata.subject == "What is a fixture, and when does it help?", "its own, not the book's"
     text = " ".join(" ".join(page.extract_text() for page in reader.pages).split())
     assert "Numbers from a record" not in text, "question 2 is another file"
     assert "Chapter 2 and Figure 2.1" in text.replace(NBSP, " "), "but is named as the book numbers it"
