@@ -102,11 +102,12 @@ def stages(runs: list[Facts], parts: Mapping[str, Sequence[str]]) -> list[dict[s
 
 
 def times(runs: list[Facts]) -> list[dict[str, Any]]:
-    """A row a recipe and device: the newest successful run's time beside what the recipe expected, and its memory."""
+    """A row a recipe and device: the newest successful run's link, its time beside what was expected, its memory."""
     newest = {(run.record.recipe.name, run.device): run for run in runs if run.record.state == "ok"}
     return [
         {
             "recipe": f"`recipes/{name}.yaml`",
+            "run": run.link(),
             "device": device,
             "expected": float(run.record.recipe.values["hardware"]["minutes"]) * 60,
             "taken": run.record.seconds,

@@ -213,3 +213,4 @@ def test_the_log_names_failures_and_times_take_the_newest_success() -> None:
     assert runs.totals([old, new, failed]) == {"runs": 3, "failed": 1, "gpu": 60, "cpu": 30}
     (row,) = runs.times([old, new, failed])
     assert (row["taken"], row["expected"], row["cpu"], row["gpu"]) == (20, 120, 5, None)
+    assert row["run"] == new.link()
