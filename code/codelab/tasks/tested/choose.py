@@ -1,7 +1,6 @@
 """Which answered calls become tests: different answers, few empty ones, wrong programs caught, short before long.
 
-Dropped where any program that never looks would pass: a constant, None, or
-one of the arguments given back. Not
+Dropped where any program that never looks would pass: a constant, None, or one of the arguments given back. Not
 covered: running (``codelab.evaluate.tested``).
 """
 
