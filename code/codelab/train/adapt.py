@@ -90,10 +90,11 @@ class _Experiment:
         self.shelves: dict[str, Shelf] = {}
 
     def start(self) -> None:
-        """Measure the start."""
-        if not self._done(START, judged=True):
+        """Measure the start; it answers where an arm does."""
+        judged = self.recipe.answers(START)
+        if not self._done(START, judged):
             self.workshop.load_start()
-            self._measure(START, {"arm": START, "seed": self.recipe.seeds[0], "weight": 0.0}, judged=True)
+            self._measure(START, {"arm": START, "seed": self.recipe.seeds[0], "weight": 0.0}, judged)
 
     def unit(self, unit: Unit) -> None:
         """Train one arm with one seed and measure it and its interpolations, as far as that is not done."""

@@ -174,7 +174,9 @@ class AdaptRecipe(Recipe):
     def answers(self, place: str) -> bool:
         """Whether the questions are put to a place that a pair names."""
         arm, _, weight = place.partition("@")
-        return place == START or (weight != GAIN and self.arms[arm].answers(float(weight or 1)))
+        if place == START:
+            return any(one.judged for one in self.arms.values())
+        return weight != GAIN and self.arms[arm].answers(float(weight or 1))
 
     def compared(self) -> dict[str, Pair]:
         """The pairs by name; every other arm with the reference where the recipe names none."""

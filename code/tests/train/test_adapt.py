@@ -247,6 +247,16 @@ def test_impossible_recipes_are_refused(tmp_path: Path, change: dict[str, Any], 
         AdaptRecipe.model_validate(values(tmp_path) | change)
 
 
+def test_the_start_answers_only_where_an_arm_does(tmp_path: Path) -> None:
+    given = values(tmp_path)
+    assert AdaptRecipe.model_validate(given).answers("start")
+    silent = {name: {**arm, "judged": False} for name, arm in given["arms"].items()}
+    assert not AdaptRecipe.model_validate(given | {"arms": silent}).answers("start")
+    over = {"a": {"first": "start", "second": "full", "passing": True}}
+    with pytest.raises(ValidationError, match="'start' answers no questions"):
+        AdaptRecipe.model_validate(given | {"arms": silent, "pairs": over})
+
+
 def test_paged_optimizers_want_a_gpu() -> None:
     from codelab.errors import UserError
 
