@@ -1,8 +1,9 @@
 """Recipe kind ``compare``: recorded evaluations held against one another task by task, kept as a record of its own.
 
 Chapters write "better" only from a paired interval, and read it from here. The evaluations are the newest successful
-ones of their recipes, or runs that are named, in the results folder that this record goes to. Not covered: making them
-(kind ``evaluate``), and looking at two of them on the command line (``codelab compare``).
+ones of their recipes, or runs that are named, in the results folder that this record goes to; one model of a ``dpo``
+record can be a side. Not covered: making them (kinds ``evaluate`` and ``dpo``), and looking at two of them on the
+command line (``codelab compare``).
 """
 
 from dataclasses import asdict
@@ -12,10 +13,11 @@ from typing import Literal
 from pydantic import Field
 
 from codelab.errors import UserError
-from codelab.evaluate.comparison import Comparison, compare_records
+from codelab.evaluate.comparison import Comparison, by_setting, compare_records
+from codelab.evaluate.metrics import Estimate, wilson
 from codelab.evaluate.report import GREEDY
 from codelab.measure import Meter
-from codelab.records import DataFacts, Recipe, Run, Strict, find_records
+from codelab.records import DataFacts, Recipe, Run, Strict, find_records, read_record
 from codelab.records.store import RECORD
 
 SAMPLED = "sampled"
@@ -30,6 +32,8 @@ class Pair(Strict):
 
     first: str
     second: str
+    first_model: str | None = Field(default=None, description="of a record that evaluates several: whose answers")
+    second_model: str | None = Field(default=None, description="the same of the second record")
 
 
 class CompareRecipe(Recipe):
@@ -57,13 +61,16 @@ def run(recipe: CompareRecipe, run: Run) -> None:
     rows = []
     with Meter(run).phase("compare"):
         for name, pair in recipe.pairs.items():
-            found = compare_records(folders[pair.first], folders[pair.second])
+            models = (pair.first_model, pair.second_model)
+            found = compare_records(folders[pair.first], folders[pair.second], models=models)
             for one in found:
                 key = f"{name}.{_setting(one, found)}.pass@{one.k}.difference"
                 run.metric(key, **asdict(one.difference), unit="share")
                 if one.mcnemar:
                     run.metric(f"{key}.p", one.mcnemar.p_value, n=one.difference.n, method="McNemar, exact")
                 rows.append({"pair": name, **one.row()})
+            if same := same_greedy(folders[pair.first], folders[pair.second], models):
+                run.metric(f"{name}.greedy.identical", **asdict(same), unit="share")
     run.table("comparison", rows)
     for name, folder in folders.items():
         run.data(DataFacts.of_file(name, folder / RECORD, folders=2))
@@ -86,6 +93,24 @@ def newest(results: Path, name: str, device: str | None) -> Path:
     if not good:
         raise UserError(f"{results / name}: no successful run{f' on {device}' if device else ''} to compare")
     return max(good)[1]
+
+
+def same_greedy(first: Path, second: Path, models: tuple[str | None, str | None] = (None, None)) -> Estimate | None:
+    """Share of greedy completions that are the same text in both records; None where one has no greedy ones.
+
+    It tells whether two records are of the same weights: other weights write other texts, another engine or number
+    type mostly the same ones (``codelab.evaluate.agreement``).
+    """
+    texts = [
+        {
+            row["task_id"]: row["text"]
+            for row in by_setting(folder, read_record(folder), model).get(GREEDY, ())
+            if "text" in row
+        }
+        for folder, model in zip((first, second), models, strict=True)
+    ]
+    both = texts[0].keys() & texts[1].keys()
+    return wilson(sum(texts[0][task] == texts[1][task] for task in both), len(both)) if both else None
 
 
 def _setting(one: Comparison, found: list[Comparison]) -> str:

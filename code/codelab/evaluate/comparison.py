@@ -15,6 +15,8 @@ from codelab.evaluate.paired import McNemar, match, mcnemar, paired_difference
 from codelab.evaluate.report import GREEDY, counts, task_scores
 from codelab.records import Record, read_record, read_samples
 
+SEVERAL = ("dpo",)
+"""Kinds of record that evaluate several models under the conditions of one recipe."""
 _SAME = ("questions", "max_new_tokens", "top_p")
 
 
@@ -46,7 +48,12 @@ class Comparison:
         return flat | {"tasks": self.difference.n, "verdict": self.verdict}
 
 
-def compare_records(first: Path, second: Path, ks: Sequence[int] | None = None) -> list[Comparison]:
+def compare_records(
+    first: Path,
+    second: Path,
+    ks: Sequence[int] | None = None,
+    models: tuple[str | None, str | None] = (None, None),
+) -> list[Comparison]:
     """Compare two finished evaluations.
 
     Settings of the same name are paired. Where each record has a single sampled setting, these are paired too, since
@@ -56,19 +63,23 @@ def compare_records(first: Path, second: Path, ks: Sequence[int] | None = None) 
         first: folder of the base's record.
         second: folder of the other record.
         ks: values of k; None for 1 and what both recipes name.
+        models: of each record, the one whose answers count: needed for a record that evaluates several (kind ``dpo``).
 
     Raises:
         UserError: not evaluations, damaged, or not of the same questions.
     """
     records = [read_record(folder) for folder in (first, second)]
-    for folder, record in zip((first, second), records, strict=True):
-        if record.recipe.kind != "evaluate":
-            raise UserError(f"{folder}: is a record of kind {record.recipe.kind!r}, expected 'evaluate'")
+    for folder, record, model in zip((first, second), records, models, strict=True):
+        kinds = ("evaluate",) if model is None else SEVERAL
+        if record.recipe.kind not in kinds:
+            expected = " or ".join(repr(kind) for kind in kinds)
+            raise UserError(f"{folder}: is a record of kind {record.recipe.kind!r}, expected {expected}")
     _refuse_other_questions(records[0], records[1])
     named = [set(record.recipe.values["k"]) for record in records]
     wanted = sorted({1, *ks} if ks is not None else {1} | (named[0] & named[1]))
     left, right = (
-        _by_setting(record, read_samples(folder)) for record, folder in zip(records, (first, second), strict=True)
+        by_setting(folder, record, model)
+        for folder, record, model in zip((first, second), records, models, strict=True)
     )
     return [
         _compare(name, left[name], other, right[other], k)
@@ -96,12 +107,19 @@ def _pairs(left: list[str], right: list[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _by_setting(record: Record, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def by_setting(folder: Path, record: Record, model: str | None = None) -> dict[str, list[Mapping[str, Any]]]:
+    """Completions of the evaluated split by setting, those of one model where the record evaluates several.
+
+    Raises:
+        UserError: the record has no completion of that model.
+    """
     split = record.recipe.values["questions"]["split"]
     groups: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if row["split"] == split:
+    for row in read_samples(folder):
+        if row.get("split") == split and row.get("variant") == model:
             groups.setdefault(row["setting"], []).append(row)
+    if not groups:
+        raise UserError(f"{folder}: no completion{f' of model {model!r}' if model else ''} on the split {split!r}")
     return groups
 
 

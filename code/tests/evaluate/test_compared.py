@@ -11,7 +11,7 @@ from codelab.evaluate.compared import RECIPE, CompareRecipe, newest
 from codelab.evaluate.compared import run as compare
 from codelab.records import Environment, Record, open_run, read_record
 
-from .test_comparison import record
+from .test_comparison import record, several
 
 RECIPES = Path(__file__).resolve().parents[3] / "recipes"
 
@@ -77,6 +77,23 @@ def test_a_named_run_is_compared_although_a_newer_one_is_there(tmp_path: Path) -
     assert [data.name for data in found.data] == [name, "base"]
     with pytest.raises(UserError, match="base/gone: no successful run to compare"):
         newest(tmp_path, "base/gone", None)
+
+
+def test_greedy_texts_are_counted_where_both_have_them(tmp_path: Path) -> None:
+    def words(setting: str, task: int, index: int) -> dict[str, str]:
+        return {"text": "same" if task < 31 else "mine"}
+
+    record(tmp_path, "one", lambda *_: True, extra=words)
+    record(tmp_path, "other", lambda *_: True, extra=lambda *_: {"text": "same"})
+    record(tmp_path, "silent", lambda *_: True)
+    several(tmp_path, "arms", "start", lambda *_: True)
+    pairs = {"pair": {"first": "one", "second": "other"}, "mute": {"first": "one", "second": "silent"}}
+    arm = {"arm": {"first": "one", "second": "arms", "second_model": "start"}}
+    found = compared(tmp_path, recipe(**pairs, **arm)).metrics
+    share = found["pair.greedy.identical"]
+    assert (share.value, share.n, share.method) == (20 / 40, 40, "Wilson")
+    assert [name for name in found if name.endswith("identical")] == ["pair.greedy.identical"]
+    assert found["arm.greedy.pass@1.difference"].value == 0
 
 
 def test_the_runs_that_recipes_name_are_recorded() -> None:

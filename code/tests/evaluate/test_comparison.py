@@ -27,8 +27,8 @@ VALUES = {
 }
 
 
-def record(tmp_path, name, passed, sha="a", **changes):
-    """A record of 40 tasks: ``passed(setting, task, index)`` says which completions pass."""
+def record(tmp_path, name, passed, sha="a", extra=None, **changes):
+    """A record of 40 tasks: ``passed(setting, task, index)`` says which pass, ``extra(…)`` adds to a sample."""
     recipe = RECIPE.model_validate(VALUES | changes)
     run = open_run(recipe, name, tmp_path, ["codelab"])
     run.environment(Environment(python="3", platform="p", cpu="c", cores=1, memory_bytes=1, packages={}), None)
@@ -36,10 +36,18 @@ def record(tmp_path, name, passed, sha="a", **changes):
     for setting, n in (("greedy", 1), (f"t{recipe.temperatures[0]:g}", 4)):
         for task in range(11, 51):
             for index in range(n):
-                run.sample(
-                    split="test", setting=setting, task_id=task, index=index, passed=passed(setting, task, index)
-                )
+                more = extra(setting, task, index) if extra else {}
+                row = {"split": "test", "setting": setting, "task_id": task, "index": index}
+                run.sample(**row, passed=passed(setting, task, index), **more)
     return run.finish()
+
+
+def several(tmp_path, name, model, passed, **changes):
+    """The same as a record of kind ``dpo``: every completion is one of ``model``."""
+    folder = record(tmp_path, name, passed, extra=lambda *_: {"variant": model}, **changes)
+    path = folder / "record.json"
+    path.write_text(path.read_text().replace('"kind": "evaluate"', '"kind": "dpo"'))
+    return folder
 
 
 def test_a_clear_gain_is_better_and_a_coin_flip_is_not(tmp_path):
@@ -61,6 +69,20 @@ def test_each_models_own_temperature_is_paired(tmp_path):
     base = record(tmp_path, "base", lambda *_: False)
     other = record(tmp_path, "other", lambda *_: True, temperatures=[0.2])
     assert ("t0.6", "t0.2") in {(item.setting, item.other_setting) for item in compare_records(base, other)}
+
+
+def test_one_model_of_a_record_of_several_is_a_side_of_its_own(tmp_path):
+    base = record(tmp_path, "base", lambda setting, task, index: task < 15)
+    arms = several(tmp_path, "arms", "start", lambda setting, task, index: task < 30)
+    found = {(item.setting, item.k): item for item in compare_records(base, arms, models=(None, "start"))}
+    assert (found["greedy", 1].first, found["greedy", 1].second) == (4 / 40, 19 / 40)
+    assert {item.verdict for item in found.values()} == {"better"}
+    with pytest.raises(UserError, match="no completion of model 'gone' on the split 'test'"):
+        compare_records(base, arms, models=(None, "gone"))
+    with pytest.raises(UserError, match="kind 'dpo', expected 'evaluate'"):
+        compare_records(base, arms)
+    with pytest.raises(UserError, match="kind 'evaluate', expected 'dpo'"):
+        compare_records(base, arms, models=("start", "start"))
 
 
 @pytest.mark.parametrize(
