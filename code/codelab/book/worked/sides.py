@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
 from codelab.book.formats import interval
+from codelab.book.worked.payback import paid_from
 from codelab.errors import UserError
 from codelab.records import Phase
 
@@ -108,11 +109,9 @@ def paid_after(there: Facts, here: Facts) -> float | None:
     Raises:
         UserError: the runs share no evaluated model.
     """
-    start, rate = seconds(there, here, "start"), seconds(there, here, "generate")
-    gain = (rate[0] - rate[1]) / completions(here)
-    if gain <= 0:
-        return None
-    return max(0.0, (start[1] - start[0]) / gain)
+    start, generate = seconds(there, here, "start"), seconds(there, here, "generate")
+    before, after = ({"start": start[side], "rate": completions(here) / generate[side]} for side in (0, 1))
+    return paid_from(before, after)
 
 
 def completions(run: Facts, model: str = "start") -> int:
