@@ -63,7 +63,7 @@ def plain(tmp_path: Path) -> Facts:
             Phase(name="generate", seconds=seconds, variant=model),
             Phase(name="execute", seconds=2, variant=model),
         ]
-    metrics = {}
+    metrics: dict[str, Metric] = {}
     for model in ("start", "arm"):
         metrics |= {f"{model}.greedy.tokens": Metric(value=9, n=40), f"{model}.t0.6.tokens": Metric(value=9, n=160)}
         metrics[f"{model}.generated_tokens"] = Metric(value=3000)
