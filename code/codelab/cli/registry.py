@@ -29,6 +29,7 @@ KINDS: dict[str, str] = {
     "memory": "codelab.train.memory",
     "pretrain": "codelab.train.pretrain",
     "sft": "codelab.train.sft",
+    "signal": "codelab.train.signal",
 }
 
 

@@ -124,6 +124,33 @@ def bootstrap(
     return Estimate(mean, float(low), float(high), level, scores.size, f"task bootstrap ({method}, {resamples})")
 
 
+def bootstrap_ratio(
+    parts: ArrayLike, wholes: ArrayLike, *, seed: int = 0, level: float = LEVEL, resamples: int = RESAMPLES
+) -> Estimate:
+    """Interval of a sum over tasks divided by another one, by resampling tasks; percentiles.
+
+    Args:
+        parts: numerators, one a task, shape (tasks,).
+        wholes: denominators, not negative, shape (tasks,).
+        seed: of the resampling.
+        level: coverage that is aimed at.
+        resamples: how many; one whose denominators are all 0 is left out.
+
+    Raises:
+        ValueError: no task, or denominators that add up to nothing.
+    """
+    over, under = np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)
+    if over.ndim != 1 or over.shape != under.shape or not under.sum() > 0:
+        raise ValueError("a ratio needs two numbers a task, and denominators above 0")
+    # The same seed draws the same tasks for both.
+    above = _resampled_means(over, resamples, np.random.default_rng(seed))
+    below = _resampled_means(under, resamples, np.random.default_rng(seed))
+    ratios = above[below > 0] / below[below > 0]
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    method = f"task bootstrap of a ratio (percentile, {resamples})"
+    return Estimate(float(over.sum() / under.sum()), float(low), float(high), level, over.size, method)
+
+
 def _resampled_means(scores: Floats, resamples: int, generator: np.random.Generator) -> Floats:
     """Means of samples drawn with replacement, shape (resamples,); drawn in blocks so that memory stays bounded."""
     block = max(1, _BLOCK // scores.size)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from codelab.evaluate.metrics import (
     across_seeds,
     bootstrap,
+    bootstrap_ratio,
     failure_table,
     pass_at_k,
     student_t_quantile,
@@ -185,3 +186,14 @@ def test_failure_table_counts_and_shares_by_group():
     assert rows[0] == {"group": "greedy", "failure": "syntax", "count": 2, "share": 2 / 3}
     assert [row["group"] for row in rows] == ["greedy", "greedy", "t0.8"]
     assert sum(row["share"] for row in rows if row["group"] == "greedy") == pytest.approx(1)
+
+
+def test_a_ratio_of_sums_and_its_interval() -> None:
+    found = bootstrap_ratio([1, 0, 2, 0], [2, 2, 2, 2])
+    assert found.value == pytest.approx(3 / 8)
+    assert 0 <= found.low < found.value < found.high <= 1
+    same = bootstrap([0.5, 0, 1, 0], method="percentile")
+    assert (found.low, found.high) == pytest.approx((same.low, same.high))  # equal wholes: the mean of the parts
+    assert bootstrap_ratio([0, 3], [0, 4]).value == pytest.approx(3 / 4)
+    with pytest.raises(ValueError, match="above 0"):
+        bootstrap_ratio([1], [0])
