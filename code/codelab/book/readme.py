@@ -27,6 +27,7 @@ _HEADLINES = (
     (r"final_loss", "final loss", ".2f"),
     (r"mutants_codelab_w2_samples_per_second", "samples judged a second", ".0f"),
     (r"instructions", "instructions", ",.0f"),
+    (r"gpt2-train\.pass-only\.g8\.flat", "groups of 8 without variance, pass or fail", ".1f %"),
 )
 
 
