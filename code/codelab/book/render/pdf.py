@@ -17,7 +17,8 @@ from codelab.book.project import Book
 from codelab.book.render.document import build
 from codelab.book.render.model import Page, Writer, picture_file
 from codelab.book.render.number import KINDS
-from codelab.book.render.pandoc import convert, parts, without_file_links
+from codelab.book.render.pandoc import convert, parts, walk, without_file_links
+from codelab.book.render.source import is_source
 from codelab.errors import UserError
 
 TEMPLATE = "assets/typst/typst-template.typ"
@@ -90,7 +91,7 @@ def write_pdf(book: Book, target: Path) -> None:
         part = chapter.part
         classes = [] if chapter.number else ["unnumbered"]
         blocks.append(pf.Header(*page.title, level=1, identifier=chapter.identifier, classes=classes))
-        blocks += without_file_links(page.blocks)
+        blocks += without_file_links(_floating(page.blocks))
     body = convert(blocks, "typst-citations", "--syntax-highlighting=idiomatic")
     try:
         source = (_head(book) + body).encode()
@@ -118,6 +119,28 @@ def _head(book: Book) -> str:
   made-by: [{made_by}],
 )
 """
+
+
+def _floating(blocks: list[Any]) -> list[Any]:
+    """Each measured figure and the line after it, which names its record, inside a call of the template's function.
+
+    Outputs lose the box around them: out of a box, nothing floats to the top or foot of the page.
+    """
+    result: list[Any] = []
+    for block in blocks:
+        if result and is_source(block) and any(_opens_figure(part) for part in parts(result[-1])):
+            result[-1:] = [_raw("#floating["), result[-1], block, _raw("]")]
+        else:
+            result.append(block)
+    return walk(result, _unboxed)
+
+
+def _unboxed(element: Any) -> Any:
+    return list(element.content) if isinstance(element, pf.Div) and "cell-output" in element.classes else None
+
+
+def _opens_figure(part: Any) -> bool:
+    return isinstance(part, pf.RawBlock) and part.text.startswith("#figure(image(")
 
 
 def _kind(name: str) -> str:
