@@ -1,6 +1,6 @@
 -- After Quarto's own filters: Quarto puts each captioned figure or table into the one cell of a layout table, which draws
 -- rules around figures, centres every cell and is read aloud as a table. Here the cell's content takes its place, with
--- Word's own caption styles and the same anchor. Every chapter but the first begins a page.
+-- Word's own caption styles and the same anchor. The line that names a record is set as a note. Every chapter but the first begins a page.
 -- Not covered: panels of several figures, which stay as they are.
 
 -- A paragraph that begins a page: a break in a paragraph of its own leaves an empty page after one that is full.
@@ -14,6 +14,13 @@ end
 
 local function styled(name, block)
   return pandoc.Div({ block }, pandoc.Attr("", {}, { ["custom-style"] = name }))
+end
+
+-- The line that says which record a figure or table shows: "Record …, commit …".
+local function is_source(block)
+  local first = block.content[1]
+  local named = first and first.t == "Str" and (first.text == "Record" or first.text == "Records")
+  return named and pandoc.utils.stringify(block):find(", commit ", 1, true) ~= nil
 end
 
 -- The content of a float, its caption restyled; nothing where there is no caption to find.
@@ -47,6 +54,16 @@ return {
       image.attributes["fig-alt"] = nil
       image.caption = pandoc.Inlines({ pandoc.Str(alternative) })
       return image
+    end,
+  },
+  {
+    Para = function(block)
+      if not is_source(block) then return nil end
+      return styled("Source Note", block:walk({
+        Code = function(code)
+          return pandoc.Span({ pandoc.Str(code.text) }, pandoc.Attr("", {}, { ["custom-style"] = "Verbatim Note" }))
+        end,
+      }))
     end,
   },
   {

@@ -109,12 +109,16 @@ def text_styles(document: Any) -> None:
 
     for name, before, after, keep in (
         ("Table Caption", 10, 4, True),
-        ("Image Caption", 4, 12, False),
+        ("Image Caption", 4, 8, False),
         ("Caption", 4, 8, False),
     ):
         font(style(document, name), TEXT, 9.5, colour=MUTED)
         spacing(style(document, name), before, after, keep_next=keep)
     spacing(style(document, "Captioned Figure"), 8, 2, keep_next=True)
+    # The line below a figure or table that names its record.
+    font(style(document, "Source Note"), TEXT, 9, colour=MUTED)
+    spacing(style(document, "Source Note"), 2, 10, 1.0)
+    font(style(document, "Verbatim Note", WD_STYLE_TYPE.CHARACTER), CODE, 8, colour=MUTED)
 
     font(style(document, "Block Text"), TEXT, 11, italic=True)
     spacing(style(document, "Block Text"), 4, 8, 1.15)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from docx import Document
 from pypdf import PdfReader
 
 from codelab.book.build import build_pandoc, build_quarto, find_quarto
@@ -126,3 +127,26 @@ def test_the_source_of_a_figure_is_set_as_a_note(built: Book) -> None:
         )
     found = {round(size, 1) for text, size in sizes.items() if text.startswith("Record")}
     assert found == {9.0}, sizes
+
+
+def test_a_measured_figure_floats_with_its_source(built: Book) -> None:
+    pages = [
+        page.extract_text(extraction_mode="layout")
+        for page in PdfReader(built.root / "_book" / f"{built.stem}.pdf").pages
+    ]
+    lines = next(text for text in pages if "Speed of each" in text and "The rate is" in text).splitlines()
+    text, caption, after = (
+        next(at for at, line in enumerate(lines) if start in line)
+        for start in ("The rate is", "Speed of each", "printed 2")
+    )
+    assert caption < text or caption > after, "at the top or foot of the page, not in the text"
+    assert next(line for line in lines[caption + 1 :] if line.strip()).strip().startswith("Record"), "with its source"
+
+
+def test_the_source_of_a_figure_or_table_has_a_style_in_word(built: Book) -> None:
+    document = Document(str(built.root / "_book" / f"{built.stem}.docx"))
+    styles = [paragraph.style.name for paragraph in document.paragraphs if paragraph.text.startswith("Record")]
+    assert styles == ["Source Note"] * 3
+    size = document.styles["Source Note"].font.size
+    assert size is not None
+    assert size < document.styles["Table Caption"].font.size, "smaller than a caption"

@@ -14,7 +14,8 @@ import pypandoc
 from codelab.book.project import Book
 from codelab.book.render.document import build
 from codelab.book.render.model import Page, Writer, picture_file
-from codelab.book.render.pandoc import dump, without_file_links
+from codelab.book.render.pandoc import dump, walk, without_file_links
+from codelab.book.render.source import is_source
 from codelab.errors import UserError
 
 STYLES = "assets/word/reference.docx"
@@ -89,7 +90,7 @@ def write_word(book: Book, target: Path) -> None:
             blocks.append(pf.RawBlock(_PAGE_BREAK, format="openxml"))
         number = [pf.Str(f"{page.chapter.label}."), pf.Space()] if page.chapter.number else []
         blocks.append(pf.Header(*number, *page.title, level=1, identifier=page.chapter.identifier))
-        blocks += without_file_links(page.blocks)
+        blocks += walk(without_file_links(page.blocks), _as_note)
     when = date.fromisoformat(book.of("date")) if book.of("date") else date(2000, 1, 1)
     facts = {key: pf.MetaString(text) for key in ("title", "subtitle", "author") if (text := book.of(key))}
     document = pf.Doc(*blocks, metadata={**facts, "lang": pf.MetaString(book.language)})
@@ -108,6 +109,19 @@ def write_word(book: Book, target: Path) -> None:
             del os.environ["SOURCE_DATE_EPOCH"]
         else:
             os.environ["SOURCE_DATE_EPOCH"] = before
+
+
+def _as_note(element: Any) -> Any:
+    """The line that names a record, and the code in it, in styles of their own."""
+    if not is_source(element):
+        return None
+
+    def code(part: Any, _document: Any) -> Any:
+        if isinstance(part, pf.Code):
+            return pf.Span(pf.Str(part.text), attributes={"custom-style": "Verbatim Note"})
+        return None
+
+    return _styled("Source Note", element.walk(code))
 
 
 def _styled(name: str, *blocks: Any) -> Any:
