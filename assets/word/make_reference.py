@@ -146,9 +146,9 @@ def text_styles(document: Any) -> None:
 
 
 def table_style(document: Any) -> None:
-    """Three rules, a little air, a bold first row."""
+    """Three rules, a little air, whole rows, a bold first row that stays with the next."""
     table = style(document, "Table", WD_STYLE_TYPE.TABLE).element
-    for old in [child for tag in ("w:tblStylePr", "w:tblPr", "w:rPr") for child in table.findall(qn(tag))]:
+    for old in [child for tag in ("w:tblStylePr", "w:tblPr", "w:trPr", "w:rPr") for child in table.findall(qn(tag))]:
         table.remove(old)
     properties = element("w:tblPr")
     borders = element("w:tblBorders")
@@ -165,7 +165,13 @@ def table_style(document: Any) -> None:
     size.append(element("w:szCs", val="18"))
     table.append(size)
     table.append(properties)
+    rows = element("w:trPr")
+    rows.append(element("w:cantSplit"))
+    table.append(rows)
     first = element("w:tblStylePr", type="firstRow")
+    head = element("w:pPr")
+    head.append(element("w:keepNext"))
+    first.append(head)
     run = element("w:rPr")
     run.append(element("w:b"))
     first.append(run)

@@ -145,8 +145,16 @@ def test_a_measured_figure_floats_with_its_source(built: Book) -> None:
 
 def test_the_source_of_a_figure_or_table_has_a_style_in_word(built: Book) -> None:
     document = Document(str(built.root / "_book" / f"{built.stem}.docx"))
-    styles = [paragraph.style.name for paragraph in document.paragraphs if paragraph.text.startswith("Record")]
+    lines = [paragraph for paragraph in document.paragraphs if paragraph.text.startswith("Record")]
+    styles = [line.style.name for line in lines if line.style is not None]
     assert styles == ["Source Note"] * 3
     size = document.styles["Source Note"].font.size
     assert size is not None
     assert size < document.styles["Table Caption"].font.size, "smaller than a caption"
+
+
+def test_rows_of_word_tables_stay_whole(built: Book) -> None:
+    document = Document(str(built.root / "_book" / f"{built.stem}.docx"))
+    style = document.styles["Table"].element
+    assert style.xpath("./w:trPr/w:cantSplit")
+    assert style.xpath("./w:tblStylePr[@w:type='firstRow']/w:pPr/w:keepNext"), "the head stays with the first row"
