@@ -42,6 +42,11 @@ found = [folder for folder in (start, *start.parents) if (folder / "_quarto.yml"
 os.environ["CODELAB_ROOT"] = str(found[0])
 sys.path.insert(0, str(found[0] / "code"))
 %config InlineBackend.figure_formats = ["retina"]"""
+_CHECKS = """\
+## Checks
+
+Each line below holds a sentence of this chapter to the records: executing it fails where the sentence \
+is no longer true."""
 _FETCH = """\
 if not found:  # in Colab, or alone: fetch the repository, and install what reading records and drawing needs
     !git clone --quiet --depth 1 --branch {branch} {repository} repository
@@ -61,6 +66,11 @@ class Cell:
     def hidden(self) -> bool:
         """Whether the book shows nothing of it."""
         return self.options.get("include") == "false"
+
+    @property
+    def checks(self) -> bool:
+        """Whether it holds sentences of the chapter to the records, and nothing else needs it."""
+        return self.hidden and self.options.get("label", "").endswith("-claims")
 
 
 def cells(chapter: Chapter) -> Iterator[Cell]:
@@ -108,9 +118,10 @@ def assemble(book: Book, chapter: Chapter, text: Prose) -> Any:
     """
     made = [new_markdown_cell(_opening(book, chapter, text.title)), new_code_cell(_home(book))]
     every = list(cells(chapter))
+    checks = [cell for cell in every if cell.checks]
     if sum(not cell.hidden for cell in every) != len(text.pieces) - 1:
         raise UserError(f"{chapter.path}: {len(every)} code cells, but its frozen output shows {len(text.pieces) - 1}")
-    pieces = iter(text.pieces)
+    pieces, every = iter(text.pieces), [cell for cell in every if not cell.checks]
     # The hidden cells in front set up what the rest needs; a later one comes before the prose that follows it.
     while every and every[0].hidden:
         made.append(_code(every.pop(0)))
@@ -119,6 +130,8 @@ def assemble(book: Book, chapter: Chapter, text: Prose) -> Any:
         made.append(_code(cell))
         if not cell.hidden:
             made += _markdown(next(pieces), text.pictures)
+    if checks:  # last, for a reader looks for the answer first
+        made += [new_markdown_cell(_CHECKS), *map(_code, checks)]
     for place, cell in enumerate(made):
         cell.id = f"cell-{place:03d}"
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -154,6 +167,8 @@ def execute(notebook: Any, folder: Path, root: Path, source: str) -> Any:
 
 def _code(cell: Cell) -> Any:
     made = new_code_cell(cell.code)
+    if cell.hidden:  # folded: by JupyterLab and Notebook, and by Colab
+        made.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
     if alternative := cell.options.get("fig-alt"):
         made.metadata["alternative"] = alternative
     return made
