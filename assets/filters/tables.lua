@@ -33,14 +33,20 @@ return {
           end
         end
       end
-      local natural = 0
-      for _, column in ipairs(columns) do natural = natural + column.longest + 4 end
+      local natural, least, wanted = 0, 0, 0
+      for _, column in ipairs(columns) do
+        column.least = column.word + 4
+        -- The root keeps one very long cell from taking the page.
+        column.wanted = math.max(0, 3.2 * math.sqrt(column.longest) - column.least)
+        natural = natural + column.longest + 4
+        least, wanted = least + column.least, wanted + column.wanted
+      end
       local total, shares = 0, {}
       for index, column in ipairs(columns) do
-        -- Where everything fits on one line it does. Else the root keeps one very long cell from taking the page, and no
-        -- column is narrower than its longest word.
-        local wanted = math.max(column.word + 4, 3.2 * math.sqrt(column.longest))
-        shares[index] = natural <= LINE and column.longest + 4 or wanted
+        -- Where everything fits on one line it does. Else every column first gets the room of its longest word, as far as
+        -- there is room, and what is left goes where the text is long.
+        local more = (wanted > 0 and least < LINE) and (LINE - least) * column.wanted / wanted or 0
+        shares[index] = natural <= LINE and column.longest + 4 or column.least + more
         total = total + shares[index]
       end
       for index, spec in ipairs(tbl.colspecs) do

@@ -1,0 +1,42 @@
+"""The filter that gives columns their widths, run by Pandoc itself."""
+
+import json
+
+import pypandoc
+import pytest
+
+from .conftest import REPOSITORY
+
+LONG = "a sentence of many small words that says what stands in this cell and why it is so long as it is " * 3
+
+
+def widths(head: list[str], *rows: list[str]) -> list[float]:
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+    arguments = [f"--lua-filter={REPOSITORY / 'assets/filters/tables.lua'}", "--columns=20"]
+    tree = json.loads(pypandoc.convert_text("\n".join(lines), "json", format="markdown", extra_args=arguments))
+    (table,) = [block for block in tree["blocks"] if block["t"] == "Table"]
+    return [column[1]["c"] for column in table["c"][2]]
+
+
+def test_widths_sum_to_the_line() -> None:
+    assert sum(widths(["One", "Two"], ["word", LONG])) == pytest.approx(1)
+
+
+def test_what_fits_on_a_line_has_room_for_it() -> None:
+    narrow, wide = widths(["Name", "What it is"], ["a", "8-bit, threshold 6"])
+    assert wide / narrow == pytest.approx((18 + 4) / (4 * 1.25 + 4))
+
+
+def test_no_column_is_narrower_than_its_longest_word() -> None:
+    words = ["Instructions", "Temperature", "interpolation", "x", "y"]
+    found = widths(words, ["a", "b", "c", LONG, LONG])
+    for word, share in zip(words[:3], found, strict=False):
+        assert share * 96 >= len(word) * 1.25 + 4 - 1e-9
+    assert found[3] == pytest.approx((96 - sum(found[:3]) * 96) / 2 / 96), "the rest goes where the text is long"
+
+
+def test_more_words_than_room_share_what_there_is() -> None:
+    head = [f"Word{'o' * 16}{number}" for number in range(8)]
+    found = widths(head, [LONG, *["b"] * 7])
+    assert sum(found) == pytest.approx(1)
+    assert max(found) == pytest.approx(min(found), rel=0.01)
