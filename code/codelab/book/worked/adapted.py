@@ -141,3 +141,37 @@ def form_and_content(run: Facts, arm: str) -> dict[str, float]:
         "plain": float(change["plain"]),
         "shots": float(change["shots"]),
     }
+
+
+def interpolated(run: Facts, arm: str, weight: float) -> dict[str, float]:
+    """A point on the way from the start to an arm, means over its seeds.
+
+    Args:
+        run: a record of kind ``adapt``.
+        arm: which.
+        weight: how far, from 0 at the start to 1.
+
+    Returns:
+        ``gain`` and ``old_rise``; ``least`` and ``most``, the outermost ends of the seeds' intervals of ``old_rise``.
+
+    Raises:
+        KeyError: the record has no such point.
+    """
+    points: pd.DataFrame = run.frame("points")
+    own = points[(points["arm"] == arm) & (points["weight"] == weight)]
+    if own.empty:
+        raise KeyError(f"{arm}@{weight:g} was not measured")
+    return {
+        "gain": float(own["gain"].mean()),
+        "old_rise": float(own["old_rise"].mean()),
+        "least": float(own["old_rise_low"].min()),
+        "most": float(own["old_rise_high"].max()),
+    }
+
+
+def probed(run: Facts, name: str, kind: str) -> list[float]:
+    """Share of the probes of a kind that one arm, or the start, gets right in the plain form: a number a seed."""
+    rows: pd.DataFrame = run.frame("probes")
+    weight = 0.0 if name == "start" else 1.0
+    own = rows[(rows["arm"] == name) & (rows["weight"] == weight) & (rows["kind"] == kind) & (rows["form"] == "plain")]
+    return [float(value) for value in own["value"]]

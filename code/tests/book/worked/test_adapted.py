@@ -55,7 +55,12 @@ RUN: Any = Record(points=POINTS, probes=PROBES, arms=ARMS, between=BETWEEN)
 
 @pytest.mark.parametrize(
     ("recipe", "names"),
-    [("q1-adapt", adapted.CONTINUED), ("q2-quality", adapted.TUNED), ("q6-forgetting", adapted.REMEDIES)],
+    [
+        ("q1-adapt", adapted.CONTINUED),
+        ("q2-quality", adapted.TUNED),
+        ("q6-forgetting", adapted.REMEDIES),
+        ("q6-forgetting-cpu", adapted.REMEDIES),
+    ],
 )
 def test_every_arm_of_the_recipe_has_a_name(recipe: str, names: dict[str, str]) -> None:
     arms = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())["arms"]
@@ -102,3 +107,26 @@ def test_a_comparison_is_shown_with_its_interval() -> None:
 def test_form_is_told_from_content() -> None:
     found = adapted.form_and_content(RUN, "full")
     assert found == pytest.approx({"rise": 0.3, "second_half": 0.15, "plain": -0.3, "shots": 0.0})
+
+
+def test_a_point_on_the_way_is_the_mean_of_its_seeds() -> None:
+    rows = [_point("full", seed, 0.3, 1.0 + seed, 0.2 * seed) for seed in (0, 1)]
+    ends = [row | {"old_rise_low": row["old_rise"] - 0.1, "old_rise_high": row["old_rise"] + 0.1} for row in rows]
+    run: Any = Record(points=[*POINTS, *ends])
+    found = adapted.interpolated(run, "full", 0.3)
+    assert found == pytest.approx({"gain": 1.5, "old_rise": 0.1, "least": -0.1, "most": 0.3})
+    with pytest.raises(KeyError, match="full@0.5"):
+        adapted.interpolated(run, "full", 0.5)
+
+
+def test_probes_are_the_plain_ones_of_a_kind_by_seed() -> None:
+    rows = [
+        {"arm": arm, "weight": weight, "kind": kind, "form": form, "value": value}
+        for arm, weight, kind, form, value in (
+            ("start", 0.0, "sum", "plain", 0.8), ("full", 1.0, "sum", "plain", 0.4), ("full", 1.0, "sum", "plain", 0.7),
+            ("full", 0.3, "sum", "plain", 0.1), ("full", 1.0, "sum", "shots", 0.2), ("full", 1.0, "cloze", "plain", 0.3),
+        )
+    ]  # fmt: skip
+    run: Any = Record(probes=rows)
+    assert adapted.probed(run, "full", "sum") == [0.4, 0.7]
+    assert adapted.probed(run, "start", "sum") == [0.8]
