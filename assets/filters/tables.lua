@@ -14,6 +14,43 @@ local function measure(cell, found, factor)
   return (cell.col_span or 1) == 1
 end
 
+-- What fits into an even share of the line gets what it needs, and the others divide the rest by the root of their longest
+-- cells, so that one very long cell does not take the page; none is narrower than its longest word while there is room.
+local function divide(columns)
+  local shares, fixed, natural = {}, {}, 0
+  for index, column in ipairs(columns) do
+    column.least, column.most = column.word + 4, column.longest + 4
+    shares[index] = column.most
+    natural = natural + column.most
+  end
+  while natural > LINE do
+    local room, weights, free = LINE, 0, 0
+    for index, column in ipairs(columns) do
+      if fixed[index] then
+        room = room - shares[index]
+      else
+        weights, free = weights + math.sqrt(column.longest), free + 1
+      end
+    end
+    local found = { short = {}, narrow = {}, wide = {} }
+    for index, column in ipairs(columns) do
+      if not fixed[index] then
+        shares[index] = room * math.sqrt(column.longest) / weights
+        if column.most <= room / free then table.insert(found.short, index) end
+        if shares[index] < column.least then table.insert(found.narrow, index) end
+        if shares[index] > column.most then table.insert(found.wide, index) end
+      end
+    end
+    local which = #found.short > 0 and "short" or #found.narrow > 0 and "narrow" or "wide"
+    if #found[which] == 0 then break end
+    for _, index in ipairs(found[which]) do
+      shares[index] = which == "narrow" and columns[index].least or columns[index].most
+      fixed[index] = true
+    end
+  end
+  return shares
+end
+
 return {
   {
     Table = function(tbl)
@@ -33,22 +70,9 @@ return {
           end
         end
       end
-      local natural, least, wanted = 0, 0, 0
-      for _, column in ipairs(columns) do
-        column.least = column.word + 4
-        -- The root keeps one very long cell from taking the page.
-        column.wanted = math.max(0, 3.2 * math.sqrt(column.longest) - column.least)
-        natural = natural + column.longest + 4
-        least, wanted = least + column.least, wanted + column.wanted
-      end
-      local total, shares = 0, {}
-      for index, column in ipairs(columns) do
-        -- Where everything fits on one line it does. Else every column first gets the room of its longest word, as far as
-        -- there is room, and what is left goes where the text is long.
-        local more = (wanted > 0 and least < LINE) and (LINE - least) * column.wanted / wanted or 0
-        shares[index] = natural <= LINE and column.longest + 4 or column.least + more
-        total = total + shares[index]
-      end
+      local shares = divide(columns)
+      local total = 0
+      for _, share in ipairs(shares) do total = total + share end
       for index, spec in ipairs(tbl.colspecs) do
         tbl.colspecs[index] = { spec[1], shares[index] / total }
       end

@@ -45,7 +45,8 @@ def inspect_notebook(book: Book, chapter: Chapter, path: Path) -> list[str]:
         if not re.search(re.escape(squash(label)) + r"[.:]?" + re.escape(squash(start)), flat):
             faults.append(f"{where}: caption of @{identifier} ({label}: {start!r}) is missing")
     entries = len(set(re.findall(r"@(\w+)", " ".join(f"@{key}" for key in found.citations))))
-    listed = prose[-1].partition("## References")[2].strip().split("\n\n") if prose else []
+    works = next((cell for cell in reversed(prose) if "## References" in cell), "")  # checks may follow
+    listed = works.partition("## References")[2].strip().split("\n\n")
     if entries and len(list(filter(None, listed))) < entries:
         faults.append(f"{where}: {entries} works are cited, {len(list(filter(None, listed)))} are listed")
     if (formulas := len(_MATH.findall(text))) < found.formulas:

@@ -32,7 +32,13 @@ def test_no_column_is_narrower_than_its_longest_word() -> None:
     found = widths(words, ["a", "b", "c", LONG, LONG])
     for word, share in zip(words[:3], found, strict=False):
         assert share * 96 >= len(word) * 1.25 + 4 - 1e-9
-    assert found[3] == pytest.approx((96 - sum(found[:3]) * 96) / 2 / 96), "the rest goes where the text is long"
+    assert found[3] == found[4]
+    assert found[3] * 96 == pytest.approx((96 - sum(found[:3]) * 96) / 2), "the rest goes where the text is long"
+
+
+def test_a_short_column_takes_no_more_than_it_needs() -> None:
+    found = widths(["Name", "Gain", "Beside"], ["no remedy", "1.00 ± 0.05", LONG * 3])
+    assert found[:2] == pytest.approx([(9 + 4) / 96, (11 + 4) / 96])
 
 
 def test_more_words_than_room_share_what_there_is() -> None:
