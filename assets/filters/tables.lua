@@ -7,7 +7,7 @@ local LINE = 96 -- characters on one line of a table in the PDF
 -- Heads are bold and code is set in a wider face, hence a factor.
 local function measure(cell, found, factor)
   local text = pandoc.utils.stringify(cell.contents)
-  cell.contents:walk({ Code = function() factor = math.max(factor, 1.25) end })
+  cell.contents:walk({ Code = function() factor = math.max(factor, 1.1) end })
   found.longest = math.max(found.longest, (utf8.len(text) or #text) * factor)
   -- A line may end after a hyphen.
   for word in text:gmatch("[^%s%-]+") do found.word = math.max(found.word, (utf8.len(word) or #word) * factor) end

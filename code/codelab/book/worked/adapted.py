@@ -74,12 +74,13 @@ def rows(run: Facts, names: Mapping[str, str], formats: Mapping[str, str]) -> li
 
 
 def remedies(run: Facts) -> list[dict[str, Any]]:
-    """A row an arm of question 6: gain, forgetting, and how far from interpolation's at the same gain.
+    """A row an arm of question 6: gain, forgetting, probes, and how far from interpolation's at the same gain.
 
     ``beside`` is the arm's forgetting minus interpolation's with its interval over rows; ``verdict`` says less or more
     where that interval and both seeds lie on one side of zero.
     """
-    found = rows(run, REMEDIES, {"gain": ".2f", "old_rise": ".3f", "pass@1": ".1f %"})
+    formats = {"gain": ".2f", "old_rise": ".3f", "text_rise": ".3f", "probes": ".0f %", "pass@1": ".1f %"}
+    found = rows(run, REMEDIES, formats)
     arms = [arm for arm in REMEDIES if arm in set(run.frame("arms")["arm"])]
     table: list[dict[str, Any]] = []
     for arm, row in zip(arms, found, strict=True):
