@@ -1,6 +1,7 @@
 -- After Quarto's own filters: Quarto puts each captioned figure or table into the one cell of a layout table, which draws
 -- rules around figures, centres every cell and is read aloud as a table. Here the cell's content takes its place, with
--- Word's own caption styles and the same anchor. The line that names a record is set as a note. Every chapter but the first begins a page.
+-- Word's own caption styles and the same anchor. The line that names a record is set as a note. Every chapter but the
+-- first begins a page.
 -- Not covered: panels of several figures, which stay as they are.
 
 -- A paragraph that begins a page: a break in a paragraph of its own leaves an empty page after one that is full.
