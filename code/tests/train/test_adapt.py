@@ -246,7 +246,7 @@ def test_a_budget_in_seconds_ends_every_stage_after_its_share(world: Path) -> No
     "name",
     [
         *("q1-adapt", "q1-adapt-cpu", "q1-adapt-tiny-cpu"),
-        *("q2-quality",),
+        *("q2-quality", "q2-quality-cpu"),
         *("q6-forgetting", "q6-forgetting-cpu", "q6-forgetting-tiny-cpu"),
     ],
 )
