@@ -112,6 +112,25 @@ def course(run: Facts, names: Mapping[str, str]) -> "pd.DataFrame":
     return frame.assign(name=frame["arm"].map(names), **shares)
 
 
+def means(run: Facts, arm: str, width: int = 5) -> dict[str, dict[str, float]]:
+    """Means of every column over the ``first`` and the ``last`` steps of an arm's complete trainings.
+
+    ``form`` is added: the share of completions that do not run to an answer.
+
+    Args:
+        run: a GRPO run.
+        arm: of the run.
+        width: steps at either end.
+    """
+    frame = ch10.steps(run, [arm], whole=True)
+    frame = frame.assign(form=frame[list(FORM)].sum(axis="columns"))
+    last = frame["step"] > frame.groupby("seed")["step"].transform("max") - width
+    return {
+        end: {str(column): float(value) for column, value in part.mean(numeric_only=True).items()}
+        for end, part in (("first", frame[frame["step"] <= width]), ("last", frame[last]))
+    }
+
+
 def ends(run: Facts, names: Mapping[str, str], width: int = 5) -> list[dict[str, str]]:
     """Means over the first and the last steps of an arm's complete trainings, as text: a row a quantity.
 
@@ -121,13 +140,13 @@ def ends(run: Facts, names: Mapping[str, str], width: int = 5) -> list[dict[str,
         width: steps at either end.
     """
     known = QUANTITIES | _MORE
-    means = {prefix: _ends(run, arm, width) for arm, prefix in names.items()}
+    found = {prefix: means(run, arm, width) for arm, prefix in names.items()}
     return [
         {
             "quantity": known[column][0],
             **{
                 f"{prefix}_{end}": str(show(values[column], known[column][1], known[column][2]))
-                for prefix, sides in means.items()
+                for prefix, sides in found.items()
                 for end, values in sides.items()
             },
         }
@@ -165,7 +184,7 @@ def rise(run: Facts, arm: str, width: int = 5) -> Rise:
         UserError: there were faults, which have a rung and no reward.
     """
     weights = run.record.recipe.values["rewards"][run.record.recipe.values["arms"][arm]["reward"]]
-    first, last = (_parts(values, weights) for values in _ends(run, arm, width).values())
+    first, last = (_parts(values, weights) for values in means(run, arm, width).values())
     if max(first["fault"], last["fault"]) > 0:
         raise UserError(f"{run.folder}: sandbox faults in {arm}: the mean reward is not that of all rungs")
     form, tests, passing = (last[part] - first[part] for part in ("form", "tests", "passing"))
@@ -224,24 +243,13 @@ def foretold(signal: Facts, sides: Mapping[str, tuple[Facts, str]], source: str,
     ]
 
 
-def _ends(run: Facts, arm: str, width: int) -> dict[str, dict[str, float]]:
-    """Means of every column over the first and the last steps, ``form`` among them."""
-    frame = ch10.steps(run, [arm], whole=True)
-    frame = frame.assign(form=frame[list(FORM)].sum(axis="columns"))
-    last = frame["step"] > frame.groupby("seed")["step"].transform("max") - width
-    return {
-        end: {str(column): float(value) for column, value in part.mean(numeric_only=True).items()}
-        for end, part in (("first", frame[frame["step"] <= width]), ("last", frame[last]))
-    }
-
-
-def _parts(means: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
-    parsed = 1 - means["rung_fault"] - means["rung_nothing"] - means["rung_syntax"]
-    defined = parsed - means["rung_parses"]
-    ran = defined - means["rung_defines"]
+def _parts(at: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
+    parsed = 1 - at["rung_fault"] - at["rung_nothing"] - at["rung_syntax"]
+    defined = parsed - at["rung_parses"]
+    ran = defined - at["rung_defines"]
     form = weights["parses"] * parsed + weights["defines"] * defined + weights["runs"] * ran
-    passing = (weights["tests"] + weights["passes"]) * means["rung_passes"]
+    passing = (weights["tests"] + weights["passes"]) * at["rung_passes"]
     return {
-        "reward": means["reward"], "form": form, "passing": passing, "tests": means["reward"] - form - passing,
-        "fault": means["rung_fault"],
+        "reward": at["reward"], "form": form, "passing": passing, "tests": at["reward"] - form - passing,
+        "fault": at["rung_fault"],
     }  # fmt: skip
