@@ -20,6 +20,7 @@ _HEADLINES = (
     (r"int8-t6\.weights_bytes", "weights in 8 bits", ".0f MB"),
     (r"nf4\.weights_bytes", "in 4 bits", ".0f MB"),
     (r"(\w[\w.-]*\.)?greedy\.pass@1\.difference", "greedy pass@1, difference", "+.1f points"),
+    (r"(\w[\w.-]*\.)?(t[\d.]+|sampled)\.pass@1\.difference", "sampled", "+.1f points"),
     (r"greedy\.pass@1", "greedy pass@1", ".1f %"),
     (r"t[\d.]+\.pass@10", "pass@10", ".1f %"),
     (r"tokens_per_second", "training", ",.0f"),

@@ -44,6 +44,13 @@ def test_tables_are_written_between_the_markers_and_only_there(readme: Path, edi
     assert not update(readme.parent)
 
 
+def test_a_difference_is_told_greedily_and_sampled(readme: Path, edit: Edit) -> None:
+    edit(RUN, '"accuracy"', '"sft.t0.6.pass@1.difference"')
+    assert update(readme.parent)
+    text = readme.read_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert "| sampled +12.3 points (95 % CI +10.1 to +14.2 points) |" in text
+
+
 def test_a_changed_record_and_a_new_recipe_make_it_stale(readme: Path, edit: Edit) -> None:
     update(readme.parent)
     assert "No run is recorded yet." in readme.read_text(), "a run without a headline is no result"
