@@ -51,8 +51,8 @@ class Workshop:
         self._examples = examples
         wanted, length = recipe.measures, recipe.length
         self._heldout = {  # now: too little text must be said before anything is measured
-            "text": self.text.heldout.some_rows(length, wanted.text_rows),
-            "old": self.old.heldout.some_rows(length, wanted.old_rows),
+            "text": self.text.heldout.some_rows(length, wanted.text_rows, wanted.spread),
+            "old": self.old.heldout.some_rows(length, wanted.old_rows, wanted.spread),
         }
         self._probes = probing.load_probes(Path(recipe.old), recipe.measures.probes)
         self._model: Any = None

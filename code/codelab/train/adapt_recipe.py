@@ -97,8 +97,9 @@ class Budget(Strict):
 class Measures(Strict):
     """What is measured of the start, of every arm and of every interpolation."""
 
-    text_rows: int = Field(default=512, ge=2, description="held-out rows of the domain, the first ones")
+    text_rows: int = Field(default=512, ge=2, description="held-out rows of the domain")
     old_rows: int = Field(default=1024, ge=2, description="held-out rows of old text")
+    spread: bool = Field(default=False, description="rows evenly over the held-out text instead of its first ones")
     probes: int | None = Field(default=None, ge=1, description="probes of each kind; None: all")
     completions: int | None = Field(default=None, ge=1, description="validation tasks; None: all")
     rows_per_pass: int = Field(default=32, ge=1)

@@ -49,13 +49,20 @@ class Shards:
         """Shape (len(starts), length + 1): the tokens of some rows."""
         return np.stack([self.arrays[index][begin : begin + length + 1].astype(np.int64) for index, begin in starts])
 
-    def some_rows(self, length: int, count: int) -> npt.NDArray[np.int64]:
-        """The first ``count`` rows (or all there are), shape (rows, length + 1).
+    def some_rows(self, length: int, count: int, spread: bool = False) -> npt.NDArray[np.int64]:
+        """``count`` rows (or all there are), shape (rows, length + 1).
+
+        Args:
+            length: inputs a row.
+            count: rows wanted.
+            spread: evenly over all the text instead of the first ones, so that few rows are not of one document.
 
         Raises:
             UserError: fewer than two, from which no spread can be had.
         """
-        starts = self.row_starts(length)[:count]
+        starts = self.row_starts(length)
+        count = min(count, len(starts))
+        starts = starts[np.arange(count) * len(starts) // max(1, count)] if spread else starts[:count]
         if len(starts) < 2:
             raise UserError(f"held-out tokens: {self.tokens}, expected at least two rows of {length} + 1")
         return self.rows(starts, length)

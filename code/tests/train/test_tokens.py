@@ -28,6 +28,20 @@ def test_rows_overlap_by_one_token_and_miss_only_the_tail() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("count", "spread", "firsts"),
+    [
+        (3, False, [0, 5, 10]),
+        (3, True, [0, 10, 21]),
+        (6, True, [0, 5, 10, 15, 21, 26]),
+        (99, True, [0, 5, 10, 15, 21, 26]),
+        (99, False, [0, 5, 10, 15, 21, 26]),
+    ],
+)
+def test_some_rows_are_the_first_or_spread_over_all_files(count: int, spread: bool, firsts: list[int]) -> None:
+    assert shards(21, 12).some_rows(5, count, spread)[:, 0].tolist() == firsts
+
+
 def test_an_epoch_is_a_permutation_and_the_next_one_differs() -> None:
     order = RowOrder(shards(101), 5, seed=3)
     first = order.batch(0, order.rows)[:, 0].tolist()

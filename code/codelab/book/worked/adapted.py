@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 CONTINUED = {
     "start": "start",
     "cpt-flat": "text, small flat rate",
+    "cpt-1e-4": "text, re-warmed to 1e-4",
     "cpt": "text, re-warmed",
     "cpt-replay-05": "text, 5 % replay",
     "cpt-replay-25": "text, 25 % replay",
     "sft": "pairs",
+    "cpt-1e-4-sft": "text at 1e-4, then pairs",
     "cpt-sft": "text, then pairs",
     "cpt-replay-sft": "text and replay, then pairs",
 }

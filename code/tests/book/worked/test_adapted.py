@@ -54,22 +54,17 @@ RUN: Any = Record(points=POINTS, probes=PROBES, arms=ARMS, between=BETWEEN)
 
 
 @pytest.mark.parametrize(
-    ("recipe", "names"),
+    ("recipes", "names"),
     [
-        ("q1-adapt", adapted.CONTINUED),
-        ("q2-quality", adapted.TUNED),
-        ("q6-forgetting", adapted.REMEDIES),
+        (("q1-adapt", "q1-adapt-cpu"), adapted.CONTINUED),
+        (("q2-quality", "q2-quality-cpu"), adapted.TUNED),
+        (("q6-forgetting", "q6-forgetting-cpu"), adapted.REMEDIES),
     ],
 )
-def test_every_arm_of_the_recipe_has_a_name(recipe: str, names: dict[str, str]) -> None:
-    arms = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())["arms"]
-    assert set(arms) == set(names) - {"start"}
+def test_every_arm_of_the_recipes_has_a_name_and_no_name_is_idle(recipes: list[str], names: dict[str, str]) -> None:
+    arms = {arm for recipe in recipes for arm in yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())["arms"]}
+    assert arms == set(names) - {"start"}
     assert len(set(names.values())) == len(names)
-
-
-def test_the_small_recipe_takes_its_arms_from_the_large_one() -> None:
-    arms = yaml.safe_load((RECIPES / "q6-forgetting-cpu.yaml").read_text())["arms"]
-    assert set(arms) <= set(adapted.REMEDIES)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +72,7 @@ def test_the_small_recipe_takes_its_arms_from_the_large_one() -> None:
     [
         ("q1-adapt", adapted.CONTINUED_PAIRS),
         ("q2-quality", adapted.TUNED_PAIRS),
+        ("q2-quality-cpu", adapted.TUNED_PAIRS),
         ("q6-forgetting", [adapted.RULED.format(arm) for arm in adapted.REMEDIES if arm != "full"]),
     ],
 )
