@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 PANELS = (
     ("rung_passes", "Pass all tests", "% of completions"),
-    ("hard_coded_some", "Written for a test", "% of those that pass one"),
+    ("percent", "Pass, validation", "% of answers"),
+    ("reward", "Mean reward", "reward"),
+    ("hard_coded_some", "Expected constant", "% of those that pass one"),
     ("distinct", "Distinct programs", "% of completions"),
+    ("rung_some", "Pass some tests", "% of completions"),
     ("kl_token_exact", "KL to the reference", "nats a token"),
     ("entropy", "Entropy", "nats a token"),
     ("length", "Length", "tokens"),
@@ -28,7 +31,7 @@ def panels(frame: "pd.DataFrame", wanted: Sequence[tuple[str, str, str]] = PANEL
     """Columns of the steps in small panels over the same steps: seeds thin, their mean bold, an arm a colour and line.
 
     Args:
-        frame: columns ``name``, ``seed``, ``step`` and those of the panels.
+        frame: columns ``name``, ``seed``, ``step`` and those of the panels; rows without a panel's value are left out.
         wanted: a panel each: column, title, unit.
     """
     import matplotlib.pyplot as plt  # noqa: PLC0415
@@ -38,7 +41,7 @@ def panels(frame: "pd.DataFrame", wanted: Sequence[tuple[str, str, str]] = PANEL
         rows, 3, figsize=(WIDTH, 0.5 + 1.75 * rows), sharex=True, squeeze=False, layout="constrained"
     )
     for place, (axes, (column, title, unit)) in enumerate(zip(grid.flat, wanted, strict=False)):
-        for number, (name, mine) in enumerate(frame.groupby("name", sort=False)):
+        for number, (name, mine) in enumerate(frame.dropna(subset=[column]).groupby("name", sort=False)):
             colour, line = PALETTE[number % len(PALETTE)], _LINES[number % len(_LINES)]
             if mine["seed"].nunique() > 1:
                 for _, unit_rows in mine.groupby("seed"):

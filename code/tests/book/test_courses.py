@@ -25,6 +25,15 @@ def test_arms_have_their_own_lines_and_seeds_are_thin() -> None:
         plt.close("all")
 
 
+def test_rows_without_a_value_do_not_break_a_line() -> None:
+    rows = [{"name": "one", "seed": 0, "step": at, "a": 1.0, "b": 3.0 if at != 1 else float("nan")} for at in (0, 1, 2)]
+    with styled():
+        left, right, _ = courses.panels(pd.DataFrame(rows), [("a", "A", "units"), ("b", "B", "%")]).axes
+        assert list(left.lines[0].get_xdata()) == [0, 1, 2]
+        assert list(right.lines[0].get_xdata()) == [0, 2]
+        plt.close("all")
+
+
 def test_ladders_share_rungs_and_leave_out_what_hardly_occurs() -> None:
     def ladder(passes: float) -> pd.DataFrame:
         parts = {"passes": passes, "wrong values": 99.5 - passes, "empty": 0.5}

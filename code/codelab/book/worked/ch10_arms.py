@@ -25,14 +25,15 @@ FORM = ("rung_nothing", "rung_syntax", "rung_parses", "rung_defines")
 _MORE = {
     "rung_some": ("Pass some tests", ".1f %", "share"),
     "form": ("Do not run to an answer", ".1f %", "share"),
-    "hard_coded_some": ("Of those that pass a test, written for it", ".1f %", "share"),
-    "hard_coded": ("Of those that pass, written for the tests", ".1f %", "share"),
+    "hard_coded_some": ("Of those that pass a test, return an expected constant", ".1f %", "share"),
+    "hard_coded": ("Of those that pass all, return an expected constant", ".1f %", "share"),
     "distinct": ("Distinct programs", ".1f %", "share"),
 }
 _SHOWN = (
     "reward", "rung_passes", "rung_some", "form", "hard_coded_some", "hard_coded", "distinct", "flat_groups",
     "kl_token_exact", "entropy", "length", "truncated", "engine_difference",
 )  # fmt: skip
+_SHARES = ("rung_passes", "rung_some", "hard_coded_some", "distinct", "flat_groups")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class Apart:
     def points(self) -> str:
         """In percentage points, ``+2.1 points (+0.1 to +4.4 points)``."""
         return f"{show(self.value, '+.1f points', 'share')} ({interval(self.low, self.high, '+.1f points', 'share')})"
+
+    def row(self, name: str) -> dict[str, Any]:
+        """In percentage points, for :func:`codelab.book.figures.differences`."""
+        return {"name": name, "value": 100 * self.value, "low": 100 * self.low, "high": 100 * self.high}
 
 
 def apart(before: Metric, after: Metric) -> Apart:
@@ -103,13 +108,20 @@ def paired(run: Facts, names: Mapping[str, str], key: str = "t0.6") -> list[dict
 def course(run: Facts, names: Mapping[str, str]) -> "pd.DataFrame":
     """Steps of the complete trainings with ``name`` and shares in per cent, for :func:`codelab.book.courses.panels`.
 
+    Looks at the policy are rows of their own, with ``percent`` of answers that pass, where the run has any.
+
     Args:
         run: a GRPO run.
         names: its arms, and what the book calls them.
     """
+    import pandas as pd  # noqa: PLC0415
+
     frame = ch10.steps(run, list(names), whole=True)
-    shares = {column: 100 * frame[column] for column in ("rung_passes", "hard_coded_some", "distinct", "flat_groups")}
-    return frame.assign(name=frame["arm"].map(names), **shares)
+    frame = frame.assign(**{column: 100 * frame[column] for column in _SHARES})
+    if "kl" in run.steps():
+        looks = ch10.looks(run, list(names), whole=True)
+        frame = pd.concat([frame, looks[["arm", "seed", "step", "percent"]]], ignore_index=True)
+    return frame.assign(name=frame["arm"].map(names))
 
 
 def means(run: Facts, arm: str, width: int = 5) -> dict[str, dict[str, float]]:

@@ -197,6 +197,31 @@ def waits(*runs: Facts) -> Waits:
     return Waits(median(found[:at]), median(found[at:]), 1 - at / len(found), gap)
 
 
+def work(grpo: Facts, dpo: Facts, origin: Facts) -> list[dict[str, Any]]:
+    """What one trained model takes by settings and counts: a row a method.
+
+    Args:
+        grpo: a GRPO run whose prompts were filtered by samples of the start.
+        dpo: a DPO run.
+        origin: the run that drew the samples of its pairs.
+
+    Returns:
+        ``method``; completions ``before`` training, once for all seeds, and ``during`` it; optimiser ``steps``;
+        ``texts`` that gradients were taken of, a pair counting as two.
+    """
+    values, mine = grpo.record.recipe.values, dpo.record.recipe.values["training"]
+    training, pool = values["training"], grpo.frame("pool")
+    during = training["steps"] * training["completions"]
+    asked = int(pool[pool["source"] == "all"]["tasks"].sum()) * values["prompts"]["filter"]["samples"]
+    drawn = int(origin.frame("drawn")["samples"].sum())
+    texts = 2 * mine["steps"] * mine["batch"]
+    rows = (
+        ("GRPO, one model", asked, during, training["steps"], during),
+        ("DPO with likelihood, one model", drawn, 0, mine["steps"], texts),
+    )
+    return [dict(zip(("method", "before", "during", "steps", "texts"), row, strict=True)) for row in rows]
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / max(1, len(values))
 

@@ -92,6 +92,7 @@ def test_ends_of_intervals_are_set_against_each_other(grpo: Facts) -> None:
     found = ch10_arms.apart(grpo.metric("start.t0.6.pass@1"), grpo.metric("grpo-seed0.t0.6.pass@1"))
     assert [found.value, found.low, found.high] == pytest.approx([0.03, 0.01, 0.05])
     assert found.points.replace("\N{NO-BREAK SPACE}", " ") == "+3.0 points (+1.0 to +5.0 points)"
+    assert found.row("x") == {"name": "x", "value": pytest.approx(3), "low": pytest.approx(1), "high": pytest.approx(5)}
     with pytest.raises(UserError, match="without an interval"):
         ch10_arms.apart(Metric(value=1.0), grpo.metric("start.t0.6.pass@1"))
 
@@ -116,6 +117,26 @@ def test_scores_and_paired_differences_are_in_per_cent(grpo: Facts) -> None:
     found = ch10_arms.paired(grpo, {"a": "A over B"})
     assert [row["name"] for row in found] == ["A over B: pass@1", "A over B: pass@10"]
     assert (found[1]["value"], found[1]["low"], found[1]["verdict"]) == (10, -1, "better")
+
+
+def test_courses_hold_looks_as_rows_of_their_own(tmp_path: Path) -> None:
+    rows = [
+        step("grpo-seed0", 1, FIRST, 0.125),
+        {"arm": "grpo-seed0", "step": 0, "seconds": 0.0, "kl": 0.0, "pass@1": 0.04},
+    ]
+    frame = ch10_arms.course(run(tmp_path / "r" / "4", rows), {"grpo": "divided"})
+    assert frame["name"].tolist() == ["divided", "divided"]
+    assert frame.dropna(subset=["percent"])[["step", "percent"]].values.tolist() == [[0, 4]]
+    assert frame.dropna(subset=["rung_passes"])["step"].tolist() == [1]
+
+
+def test_work_is_counted_from_settings_and_draws(grpo: Facts) -> None:
+    grpo.record.recipe.values["prompts"]["filter"]["samples"] = 16
+    grpo.record.recipe.values["training"] = {"steps": 25, "completions": 512, "batch": 32}
+    grpo.record.tables["drawn"] = [{"samples": 30}, {"samples": 12}]
+    mine, other = ch10_costs.work(grpo, grpo, grpo)
+    assert (mine["before"], mine["during"], mine["steps"], mine["texts"]) == (1600, 12800, 25, 12800)
+    assert (other["before"], other["during"], other["steps"], other["texts"]) == (42, 0, 25, 1600)
 
 
 def test_courses_and_ends_read_the_same_steps(grpo: Facts) -> None:
