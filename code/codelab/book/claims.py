@@ -75,6 +75,20 @@ def apart(words: str, one: Metric, other: Metric) -> None:
     holds(words, low.high < high.low, seen)
 
 
+def overlap(words: str, *metrics: Metric) -> None:
+    """The intervals of the first metric and of each other one have values in common.
+
+    Raises:
+        UserError: two do not, or a metric has no interval.
+    """
+    first, *others = metrics
+    for other in others:
+        if first.low is None or first.high is None or other.low is None or other.high is None:
+            raise UserError(f"claim {words!r}: a metric has no interval")
+        seen = f"{first.low:.4g} to {first.high:.4g} and {other.low:.4g} to {other.high:.4g}"
+        holds(words, first.low <= other.high and other.low <= first.high, f"{seen} have nothing in common")
+
+
 def near(words: str, value: float, target: float, within: float) -> None:
     """A value is what round words say: "a fifth".
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from codelab.book.formats import Markdown, interval, show
 from codelab.errors import UserError
-from codelab.records import Metric, Phase, Record, find_records, read_samples, read_steps
+from codelab.records import Metric, Phase, Record, State, find_records, read_samples, read_steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,13 +52,30 @@ def latest(recipe: str, device: str | None = None) -> "Facts":
     Raises:
         UserError: there is none yet.
     """
-    runs = [run for run in history(recipe) if run.record.state == "ok" and on_device(run.record, device)]
-    if not runs:
+    run = _newest(recipe, device, "ok")
+    if run is None:
         where = f" on {device}" if device else ""
         raise UserError(
             f"results/{recipe}: no successful run{where} yet; make one with `codelab run recipes/{recipe}.yaml`"
         )
-    return runs[-1]
+    return run
+
+
+def stopped(recipe: str, device: str | None = None) -> "Facts":
+    """The newest run of a recipe that was cut off: what it had measured until then; chapters say so.
+
+    Raises:
+        UserError: there is none.
+    """
+    run = _newest(recipe, device, "stopped")
+    if run is None:
+        raise UserError(f"results/{recipe}: no stopped run{f' on {device}' if device else ''}")
+    return run
+
+
+def _newest(recipe: str, device: str | None, state: State) -> "Facts | None":
+    runs = [run for run in history(recipe) if run.record.state == state and on_device(run.record, device)]
+    return runs[-1] if runs else None
 
 
 def provenance(*runs: "Facts") -> Markdown:

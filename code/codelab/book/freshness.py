@@ -17,10 +17,12 @@ from codelab.book.facts import on_device
 from codelab.book.project import Book, Chapter
 from codelab.book.style import ASSETS
 from codelab.errors import UserError
-from codelab.records import Record, find_records, read_yaml, sha256_file, sha256_value
+from codelab.records import Record, State, find_records, read_yaml, sha256_file, sha256_value
 
 STAMP = "stamp.json"
-READERS = ("latest", "history")
+READERS: dict[str, State | None] = {"latest": "ok", "stopped": "stopped", "history": None}
+"""Functions that read runs, and the state of those they take; None: any."""
+_SAID: dict[State | None, str] = {"ok": "successful", "stopped": "stopped"}
 _CELLS = re.compile(r"^```+ *\{python[^}]*\}\n(.*?)^```+ *$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`\{python\} ([^`]+)`")
 
@@ -46,13 +48,13 @@ def trees(chapter: Chapter) -> Iterator[ast.AST]:
             raise UserError(f"{chapter.path}: cell is not Python: {error.msg}: {(error.text or '').strip()}") from error
 
 
-def reads(chapter: Chapter) -> list[tuple[str, str | None]]:
-    """Recipe and device of every ``facts.latest(…)``; ``("*", None)`` for a reader of all runs.
+def reads(chapter: Chapter) -> list[tuple[str, str | None, State | None]]:
+    """Recipe, device and state of every run that is read; ``("*", None, None)`` for a reader of all runs.
 
     Raises:
         UserError: an argument is not a literal, so the run cannot be known without executing the chapter.
     """
-    found: list[tuple[str, str | None]] = []
+    found: list[tuple[str, str | None, State | None]] = []
     for tree in trees(chapter):
         for call in ast.walk(tree):
             if not isinstance(call, ast.Call):
@@ -67,7 +69,7 @@ def reads(chapter: Chapter) -> list[tuple[str, str | None]]:
             plain = [value.value for value in call.args if isinstance(value, ast.Constant)]
             recipe = plain[0] if plain else keywords.get("recipe")
             device = plain[1] if len(plain) > 1 else keywords.get("device")
-            found.append((str(recipe) if recipe else "*", str(device) if device else None))
+            found.append((str(recipe) if recipe else "*", str(device) if device else None, READERS[name]))
     return sorted(set(found), key=str)
 
 
@@ -78,13 +80,15 @@ def needs(book: Book, chapter: Chapter) -> Needs:
         UserError: a run or recipe that it reads is not there.
     """
     found: Needs = {f"code {name}": sha256_file(path) for name, path in imported(chapter).items()}
-    for recipe, device in reads(chapter):
+    for recipe, device, state in reads(chapter):
         runs = list(find_records(book.root / "results", None if recipe == "*" else recipe))
         if recipe != "*":
-            good = [(at, run) for at, run in runs if run.state == "ok" and on_device(run, device)]
+            good = [(at, run) for at, run in runs if state in (None, run.state) and on_device(run, device)]
             if not good:
                 where = f" on {device}" if device else ""
-                raise UserError(f"{chapter.path}: reads results/{recipe}, but no successful run{where} is there")
+                raise UserError(
+                    f"{chapter.path}: reads results/{recipe}, but no {_SAID.get(state, 'finished')} run{where} is there"
+                )
             runs = [max(good, key=lambda pair: pair[1].started)]
         for folder, record in runs:
             found |= _run(book.root, folder, record, with_recipe=recipe != "*")

@@ -209,7 +209,7 @@ A newer successful run is what this notebook shows when it is executed again.
 
 
 def _commands(book: Book, chapter: Chapter) -> Iterator[str]:
-    read = {recipe for recipe, _ in reads(chapter)}
+    read = {recipe for recipe, *_ in reads(chapter)}
     lines: dict[str, str] = {}
     extras: set[str] = set()
     for path in sorted((book.root / "recipes").glob("*.yaml")):

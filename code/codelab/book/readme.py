@@ -20,6 +20,7 @@ _HEADLINES = (
     (r"int8-t6\.weights_bytes", "weights in 8 bits", ".0f MB"),
     (r"nf4\.weights_bytes", "in 4 bits", ".0f MB"),
     (r"(\w[\w.-]*\.)?greedy\.pass@1\.difference", "greedy pass@1, difference", "+.1f points"),
+    (r"(\w[\w.-]*\.)?(t[\d.]+|sampled)\.pass@1\.difference", "sampled", "+.1f points"),
     (r"greedy\.pass@1", "greedy pass@1", ".1f %"),
     (r"t[\d.]+\.pass@10", "pass@10", ".1f %"),
     (r"tokens_per_second", "training", ",.0f"),
@@ -116,13 +117,18 @@ def _plain(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
 
 
 def _headlines(run: Facts) -> Iterator[str]:
+    told = ""
     for pattern, what, fmt in _HEADLINES:
-        for name, metric in run.record.metrics.items():
-            if re.fullmatch(pattern, name):
-                interval = metric.low is not None and metric.high is not None
-                unit = "" if what.endswith("a second") else metric.unit
-                yield f"{what} {run.ci(name, fmt) if interval else show(metric.value, fmt, unit)}"
-                break
+        found = [(name, metric) for name, metric in run.record.metrics.items() if re.fullmatch(pattern, name)]
+        if not found:
+            continue
+        name, metric = found[0]
+        # A comparison of several pairs says which one it shows, once.
+        pair = name.partition(".")[0] if len(found) > 1 and run.record.recipe.kind == "compare" else told
+        which, told = f"{pair}: " if pair != told else "", pair
+        interval = metric.low is not None and metric.high is not None
+        unit = "" if what.endswith("a second") else metric.unit
+        yield f"{which}{what} {run.ci(name, fmt) if interval else show(metric.value, fmt, unit)}"
 
 
 def _tasks(run: Facts) -> str:

@@ -114,6 +114,55 @@ def drift(looks: "pd.DataFrame", near: float = 0.1) -> "Figure":
     return figure
 
 
+def courses(ratios: "pd.DataFrame", looks: "pd.DataFrame", other: Sequence[str] = (), near: float = 1.0) -> "Figure":
+    """Arms in four panels over the same steps: chosen and rejected log-ratio, KL to the reference, passes.
+
+    Args:
+        ratios: columns ``name``, ``seed``, ``step``, ``chosen`` and ``rejected``.
+        looks: columns ``name``, ``seed``, ``step``, ``kl``, ``kl_low``, ``kl_high`` and ``percent``.
+        other: names drawn in grey and broken, since they were trained another way.
+        near: the axes of log-ratios and KL are linear up to here.
+    """
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 4.9), sharex=True, layout="constrained")
+    names = list(dict.fromkeys(looks["name"]))
+    colours = iter(PALETTE)
+    for number, name in enumerate(names):
+        colour = MUTED if name in other else next(colours)
+        mark: dict[str, Any] = {"marker": _MARKS[number % len(_MARKS)]}
+        line = _LINES[1 + list(other).index(name) % 2] if name in other else "-"
+        sides, seen = ratios[ratios["name"] == name], looks[looks["name"] == name]
+        _course(grid[0, 0], sides, "chosen", colour, line, **mark, markevery=5, label=name)
+        _course(grid[0, 1], sides, "rejected", colour, line, **mark, markevery=5)
+        _course(grid[1, 0], seen, "kl", colour, line, **mark)
+        _course(grid[1, 1], seen, "percent", colour, line, **mark)
+        for _, unit in seen.groupby("seed"):
+            grid[1, 0].fill_between(
+                unit["step"], unit["kl_low"], unit["kl_high"], color=colour, alpha=0.12, linewidth=0
+            )
+    titles = (
+        ("Chosen: log-ratio to the reference", "nats a program"), ("Rejected: log-ratio to the reference", ""),
+        ("KL on the policy's own samples", "nats a completion"), ("Validation samples that pass", "%"),
+    )  # fmt: skip
+    for axes, (title, scale), letter in zip(grid.flat, titles, "abcd", strict=True):
+        axes.set_title(f"{letter}  {title}", loc="left", fontsize=9)
+        axes.set_ylabel(scale)
+        axes.grid(True)
+    both = [*ratios["chosen"], *ratios["rejected"]]
+    for axes in grid[0]:
+        axes.axhline(0, color=MUTED, linewidth=1)
+        _around_zero(axes, both, near)
+        axes.set_ylim(1.5 * min(-near, *both), 1.5 * max(near, *both))
+    _around_zero(grid[1, 0], list(looks["kl"]), near)
+    for axes in grid[1]:
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("Step")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=3 if max(map(len, labels)) <= 24 else 2, fontsize=8)
+    return figure
+
+
 def _course(axes: "Axes", frame: "pd.DataFrame", column: str, colour: str, line: Any = "-", **look: Any) -> None:
     """The mean over seeds, bold, over the single seeds, where there are several."""
     if frame["seed"].nunique() > 1:

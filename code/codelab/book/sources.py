@@ -1,9 +1,9 @@
 """Find figures and tables of records that do not say which record they show.
 
-A cell is measured when it uses a name that goes back to ``facts.latest``, through as many assignments as it takes. A
-measured table calls ``provenance()`` itself, for its note; a measured figure is followed by a line that does. Tables
-over all records (``facts.history``) are left alone: the run log lists those. Not covered: whether the line names the
-record that the numbers are from, and drawings, which show no record.
+A cell is measured when it uses a name that goes back to ``facts.latest`` or ``facts.stopped``, through as many
+assignments as it takes. A measured table calls ``provenance()`` itself, for its note; a measured figure is followed by
+a line that does. Tables over all records (``facts.history``) are left alone: the run log lists those. Not covered:
+whether the line names the record that the numbers are from, and drawings, which show no record.
 """
 
 import ast
@@ -14,6 +14,7 @@ from codelab.book.project import Chapter
 
 _CELL = re.compile(r"^```+ *\{python[^}]*\}\n(.*?)^```+ *$", re.MULTILINE | re.DOTALL)
 _LABEL = re.compile(r"^#\|\s*label:\s*[\"']?((fig|tbl)-[\w-]+)", re.MULTILINE)
+_READERS = ("facts.latest", "facts.stopped")
 _SAYS = re.compile(r"\bprovenance\(")
 
 
@@ -49,7 +50,7 @@ def _uses(tree: ast.AST, measured: set[str]) -> bool:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in measured:
             return True
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "facts.latest":
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in _READERS:
             return True
     return False
 

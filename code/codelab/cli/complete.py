@@ -1,4 +1,4 @@
-"""What the Tab key offers after ``codelab run``, ``runs``, ``compare`` and ``figures``.
+"""What the Tab key offers after ``codelab run``, ``runs``, ``compare``, ``close`` and ``figures``.
 
 Covers names below the current folder: a shell completes where the user stands. Not covered: options, which the shell
 gets from the application itself.
@@ -22,6 +22,11 @@ def recorded(incomplete: str) -> list[str]:
 def records(incomplete: str) -> list[str]:
     """Folders of finished runs."""
     return _starting(incomplete, (path.parent for path in Path("results").glob("*/*/record.json")))
+
+
+def partials(incomplete: str) -> list[str]:
+    """Folders of unfinished runs."""
+    return _starting(incomplete, Path("results").glob("*/.*.partial"))
 
 
 def drawings(incomplete: str) -> list[str]:

@@ -1,9 +1,9 @@
 """Recipe kind ``compare``: recorded evaluations held against one another task by task, kept as a record of its own.
 
 Chapters write "better" only from a paired interval, and read it from here. The evaluations are the newest successful
-ones of their recipes, or runs that are named, in the results folder that this record goes to; one model of a ``dpo``
-record can be a side. Not covered: making them (kinds ``evaluate`` and ``dpo``), and looking at two of them on the
-command line (``codelab compare``).
+ones of their recipes, or runs that are named, in the results folder that this record goes to; one model of a ``dpo`` or
+``grpo`` record can be a side. Not covered: making them (kinds ``evaluate``, ``dpo``, ``grpo``), and looking at two of
+them on the command line (``codelab compare``).
 """
 
 from dataclasses import asdict
@@ -86,7 +86,7 @@ def newest(results: Path, name: str, device: str | None) -> Path:
     good = [
         (record.started, folder)
         for folder, record in find_records(results, recipe)
-        if record.state == "ok"
+        if record.state in ({"ok", "stopped"} if run else {"ok"})  # a stopped run has to be named
         and run in {"", folder.name}
         and (device is None or device.lower() in (record.device.name if record.device else "cpu").lower())
     ]

@@ -15,7 +15,7 @@ from codelab.evaluate.paired import McNemar, match, mcnemar, paired_difference
 from codelab.evaluate.report import GREEDY, counts, task_scores
 from codelab.records import Record, read_record, read_samples
 
-SEVERAL = ("dpo",)
+SEVERAL = ("dpo", "grpo")
 """Kinds of record that evaluate several models under the conditions of one recipe."""
 _SAME = ("questions", "max_new_tokens", "top_p")
 
@@ -63,7 +63,7 @@ def compare_records(
         first: folder of the base's record.
         second: folder of the other record.
         ks: values of k; None for 1 and what both recipes name.
-        models: of each record, the one whose answers count: needed for a record that evaluates several (kind ``dpo``).
+        models: of each record, the one whose answers count: needed where a record evaluates :data:`SEVERAL`.
 
     Raises:
         UserError: not evaluations, damaged, or not of the same questions.

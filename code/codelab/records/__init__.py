@@ -4,8 +4,8 @@ from codelab.records.hashing import code_sha256, sha256_file, sha256_tree, sha25
 from codelab.records.reading import find_records, read_record, read_samples, read_steps, verify_files
 from codelab.records.recipe import Hardware, Recipe, Strict, parse_recipe, read_yaml
 from codelab.records.rows import RowLog
-from codelab.records.schema import DataFacts, Device, Environment, Metric, ModelFacts, Phase, Record
-from codelab.records.store import Run, open_run
+from codelab.records.schema import DataFacts, Device, Environment, Metric, ModelFacts, Phase, Record, State
+from codelab.records.store import Run, open_run, reopen
 
 __all__ = [
     "DataFacts",
@@ -19,6 +19,7 @@ __all__ = [
     "Record",
     "RowLog",
     "Run",
+    "State",
     "Strict",
     "code_sha256",
     "find_records",
@@ -28,6 +29,7 @@ __all__ = [
     "read_samples",
     "read_steps",
     "read_yaml",
+    "reopen",
     "sha256_file",
     "sha256_tree",
     "sha256_value",

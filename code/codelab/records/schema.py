@@ -14,6 +14,8 @@ from codelab.errors import UserError
 from codelab.records.hashing import sha256_file
 
 SCHEMA_VERSION: Literal[1] = 1
+State = Literal["ok", "failed", "stopped"]
+"""How a run ended: at its end, in an error, or cut off by something outside it."""
 
 
 class Part(BaseModel):
@@ -134,7 +136,7 @@ class Record(Part):
     schema_version: Literal[1] = SCHEMA_VERSION
     run: str
     title: str
-    state: Literal["ok", "failed"]
+    state: State
     error: str | None = None
     command: list[str]
     started: str

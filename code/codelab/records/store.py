@@ -10,9 +10,9 @@ import fcntl
 import json
 import shutil
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import zstandard
 from pydantic import BaseModel
@@ -32,6 +32,7 @@ from codelab.records.schema import (
     Phase,
     RecipeFacts,
     Record,
+    State,
 )
 
 RECORD = "record.json"
@@ -126,13 +127,20 @@ class Run(RowLog):
         started = self.rows("steps").exists() or self.rows("samples").exists()
         return started or any(self._state[key] for key in ("phases", "metrics", "tables"))
 
-    def finish(self, state: Literal["ok", "failed"] = "ok", error: str | None = None) -> Path:
+    def finish(self, state: State = "ok", error: str | None = None) -> Path:
         """Write the record and move the run to its final place.
+
+        A stopped run ended when it last wrote something, not now.
 
         Returns:
             The folder ``results/<recipe>/<run>``.
         """
-        self._state |= {"state": state, "error": error, "finished": _now()}
+        ended = _now()
+        if state == "stopped":
+            began = datetime.fromisoformat(self._state["started"])
+            ended = (began + timedelta(seconds=self._spent)).isoformat(timespec="seconds")
+            self._began = time.monotonic()
+        self._state |= {"state": state, "error": error, "finished": ended}
         self._save()
         files: dict[str, str] = {}
         if steps := self.steps_so_far():
@@ -231,6 +239,18 @@ def open_run(
     opened = Run(folder, state)
     opened._save()
     return opened
+
+
+def reopen(folder: Path) -> Run:
+    """A partial run as it was left, whatever its recipe and code were: to close it, not to go on.
+
+    Raises:
+        UserError: no partial run lies there, or another process is working on it.
+    """
+    state = _read_state(folder)
+    if state is None or not folder.name.endswith(".partial"):
+        raise UserError(f"{folder}: expected the folder of an unfinished run, results/RECIPE/.RUN.partial")
+    return Run(folder, state)
 
 
 def _now() -> str:

@@ -1,12 +1,13 @@
 """One vLLM engine in the training process, for every unit and evaluation of a run; its weights are exchanged.
 
 trl starts an engine for each trainer, and each start costs as much as minutes of training at this size. Here trl is
-given the first one again. The engine is made as trl makes it, plus a number type: trl lets vLLM choose, which takes 8
-bits of the weights (bf16) where training changes more. Weights are exchanged as trl does it, but in one call: vLLM 0.26
-walks its modules anew for each, and trl makes one for every tensor. The policy can be asked in the engine while it
-trains (:meth:`Colocated.policy`). The launcher's environment variables, which vLLM reads, are taken back after each
-use: the next trainer would take the process for one of several. Not covered: several devices, adapters (trl merges them
-itself), a server.
+given the first one again. The engine is made as trl makes it, plus a number type (trl lets vLLM choose, which takes 8
+bits of the weights, bf16, where training changes more) and, where the recipe says so, a fixed cache of keys and values:
+the share of the device that trl asks for is found by profiling, which fails where another program frees memory then.
+Weights are exchanged as trl does it, but in one call: vLLM 0.26 walks its modules anew for each, and trl makes one for
+every tensor. The policy can be asked in the engine while it trains (:meth:`Colocated.policy`). The launcher's
+environment variables, which vLLM reads, are taken back after each use: the next trainer would take the process for one
+of several. Not covered: several devices, adapters (trl merges them itself), a server.
 """
 
 import contextlib
@@ -158,7 +159,12 @@ class Colocated:
     def _engine(self, make: Any, wanted: dict[str, Any]) -> Any:
         if self._llm is None:
             settings = self._recipe.vllm
-            own = {"dtype": self._recipe.dtype, "enforce_eager": settings.enforce_eager, "generation_config": "vllm"}
+            own = {
+                "dtype": self._recipe.dtype,
+                "enforce_eager": settings.enforce_eager,
+                "generation_config": "vllm",
+                "kv_cache_memory_bytes": settings.cache_bytes,
+            }
             self._llm = make(**wanted | own)
         return self._llm
 

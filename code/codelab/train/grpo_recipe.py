@@ -133,8 +133,6 @@ class GrpoRecipe(ArmsRecipe):
 
     @model_validator(mode="after")
     def _fits(self) -> "GrpoRecipe":
-        if self.vllm.cache_bytes is not None:
-            raise ValueError("vllm.cache_bytes: trl sizes the engine by gpu_memory_utilization alone")
         for name, arm in self.arms.items():
             if arm.reward not in self.rewards:
                 raise ValueError(f"arms.{name}.reward: {arm.reward!r} is none of {', '.join(self.rewards)}")

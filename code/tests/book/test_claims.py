@@ -22,6 +22,7 @@ def test_what_is_so_passes_silently() -> None:
     claims.order("w", {"a": 3.0, "b": 2.5, "c": 1.0, "other": 9.0}, ("a", "b"), ("c",))
     claims.order("w", [{"a": 3.0, "c": 1.0}, {"a": 0.3, "c": 0.1}], ("a",), ("c",))
     claims.apart("w", metric(2, 1.5, 2.5), metric(1, 0.5, 1.4))
+    claims.overlap("w", metric(2, 1.5, 2.5), metric(1, 0.5, 1.5), metric(3, 2, 4))
     claims.near("w", 0.21, 0.2, within=0.02)
 
 
@@ -51,6 +52,12 @@ def test_intervals_that_touch_or_are_missing(other: Metric) -> None:
         claims.apart("apart", metric(2, 1.5, 2.5), other)
     with pytest.raises(UserError, match="claim 'apart'"):
         claims.apart("apart", other, metric(2, 1.5, 2.5))
+
+
+@pytest.mark.parametrize("other", [metric(1, 0.5, 1.4), metric(4, 2.6, 5), metric(2)])
+def test_intervals_with_nothing_in_common_or_missing(other: Metric) -> None:
+    with pytest.raises(UserError, match="claim 'overlap'"):
+        claims.overlap("overlap", metric(2, 1.5, 2.5), metric(2, 1, 3), other)
 
 
 def test_round_words_have_a_width() -> None:

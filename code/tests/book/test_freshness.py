@@ -59,6 +59,20 @@ def test_newer_failed_record_is_no_change(edit: Edit, book: Book) -> None:
     assert stale(edit(f"{NEWER}/record.json", '"ok"', '"failed"')) == []
 
 
+def test_a_stopped_record_is_read_by_name_only(edit: Edit, book: Book) -> None:
+    shutil.copytree(book.root / RUN, book.root / NEWER)
+    edit(f"{NEWER}/record.json", "2026-11-01T00:00:00", "2026-11-02T00:00:00")
+    edit(f"{NEWER}/record.json", '"20261101T000000Z-cpu"', '"20261102T000000Z-cpu"')
+    found = edit(f"{NEWER}/record.json", '"ok"', '"stopped"')
+    assert stale(found) == []
+    found = edit(CHAPTER, 'facts.latest("q0-fixture")', 'facts.stopped("q0-fixture")')
+    assert reads(found.chapters[2]) == [("q0-fixture", None, "stopped")]
+    assert "record q0-fixture/20261102T000000Z-cpu" in needs(found, found.chapters[2])
+    shutil.rmtree(book.root / NEWER)
+    with pytest.raises(UserError, match="no stopped run is there"):
+        needs(found, found.chapters[2])
+
+
 def test_missing_record(book: Book) -> None:
     shutil.rmtree(book.root / RUN)
     assert stale(book) == [f"{CHAPTER}: reads results/q0-fixture, but no successful run is there"]
@@ -132,7 +146,7 @@ def test_thaw_deletes_what_is_stale_and_a_new_freeze_can_be_stamped(edit: Edit, 
 
 def test_reads_wants_literals(edit: Edit) -> None:
     found = edit(CHAPTER, 'facts.latest("q0-fixture")', 'facts.latest("q0-fixture", device="H100"); facts.history()')
-    assert reads(found.chapters[2]) == [("*", None), ("q0-fixture", "H100")]
+    assert reads(found.chapters[2]) == [("*", None, None), ("q0-fixture", "H100", "ok")]
     with pytest.raises(UserError, match="no successful run on H100"):
         needs(found, found.chapters[2])
     found = edit(CHAPTER, 'facts.latest("q0-fixture", device="H100")', "facts.latest(name)")

@@ -1,5 +1,6 @@
 """The tables of README.md come from records and recipes, and the check notices when they do not."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,26 @@ def test_tables_are_written_between_the_markers_and_only_there(readme: Path, edi
     assert "any machine" in text
     assert outdated(readme.parent) == []
     assert not update(readme.parent)
+
+
+def test_a_difference_is_told_greedily_and_sampled(readme: Path, edit: Edit) -> None:
+    edit(RUN, '"accuracy"', '"sft.t0.6.pass@1.difference"')
+    assert update(readme.parent)
+    text = readme.read_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert "| sampled +12.3 points (95 % CI +10.1 to +14.2 points) |" in text
+
+
+def test_a_comparison_of_several_pairs_says_which_one_it_shows(readme: Path, edit: Edit) -> None:
+    record = json.loads((readme.parent / RUN).read_text())
+    found = record["metrics"]["accuracy"]
+    settings = ("greedy", "t0.6")
+    record["metrics"] = {f"{pair}.{how}.pass@1.difference": found for pair in ("early", "late") for how in settings}
+    told = "greedy pass@1, difference +12.3 points (95 % CI +10.1 to +14.2 points); sampled +12.3 points"
+    for kind, shown in (("compare", f"| early: {told}"), ("evaluate", f"| {told}")):
+        record["recipe"]["kind"] = kind
+        (readme.parent / RUN).write_text(json.dumps(record))
+        assert update(readme.parent)
+        assert shown in readme.read_text().replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_changed_record_and_a_new_recipe_make_it_stale(readme: Path, edit: Edit) -> None:

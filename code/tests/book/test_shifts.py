@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from codelab.book import shifts
-from codelab.book.style import styled
+from codelab.book.style import MUTED, styled
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +65,21 @@ def test_drift_sets_long_names_in_fewer_columns() -> None:
     for names, columns in ((("a", "b", "c"), 3), (("a, with a likelihood term", "b", "c"), 2)):
         figure = shifts.drift(looks(*names))
         assert figure.legends[0]._ncols == columns  # type: ignore[attr-defined]
+
+
+def test_courses_have_four_panels_and_set_other_trainings_apart() -> None:
+    frame = ratios("a", "b", "c")
+    figure = shifts.courses(frame, looks("a", "b", "c"), other=["c"])
+    chosen, rejected, divergence, passes = figure.axes
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]
+    colours = [line.get_color() for line in divergence.lines]
+    assert len(set(colours)) == 3
+    assert colours[2] == MUTED
+    assert [line.get_linestyle() for line in passes.lines] == ["-", "-", "--"]
+    assert chosen.get_ylim() == rejected.get_ylim()
+    assert chosen.get_ylim()[0] < frame["rejected"].min(), "nothing is cut off"
+    assert chosen.lines[0].get_ydata()[-1] == -50  # type: ignore[index]
+    assert rejected.lines[0].get_ydata()[-1] == -150  # type: ignore[index]
+    assert divergence.get_yscale() == "symlog"
+    assert divergence.get_ylim()[0] == passes.get_ylim()[0] == 0
+    assert len(divergence.collections) == 3, "a band of errors a unit"

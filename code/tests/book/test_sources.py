@@ -24,6 +24,7 @@ def chapter(folder: Path, text: str) -> Chapter:
         ("```{python}\n#| label: fig-a\nfigures.bars(rows)\n```\n\nText.\n", "cell fig-a shows a record"),
         ("```{python}\n#| label: fig-a\nfigures.bars(rows)\n```\n", "cell fig-a shows a record"),
         ('```{python}\n#| label: fig-a\nfigures.bars(facts.latest("q1").frame("t"))\n```\n', "cell fig-a shows"),
+        ('```{python}\n#| label: fig-a\nfigures.bars(facts.stopped("q1").frame("t"))\n```\n', "cell fig-a shows"),
     ],
 )
 def test_a_source_is_missing(tmp_path: Path, text: str, said: str) -> None:

@@ -77,6 +77,15 @@ def test_a_named_run_is_compared_although_a_newer_one_is_there(tmp_path: Path) -
     assert [data.name for data in found.data] == [name, "base"]
     with pytest.raises(UserError, match="base/gone: no successful run to compare"):
         newest(tmp_path, "base/gone", None)
+    for state, found_too in (("stopped", True), ("failed", False)):
+        text = read_record(early).model_dump_json(indent=1)
+        (early / "record.json").write_text(text.replace('"state": "ok"', f'"state": "{state}"'))
+        if found_too:
+            assert newest(tmp_path, name, None) == early
+        else:
+            with pytest.raises(UserError, match="no successful run"):
+                newest(tmp_path, name, None)
+        (early / "record.json").write_text(text)
 
 
 def test_greedy_texts_are_counted_where_both_have_them(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Runs survive a kill at any moment; damaged records are noticed."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from codelab.records import (
     read_record,
     read_samples,
     read_steps,
+    reopen,
     verify_files,
 )
 
@@ -170,6 +172,26 @@ def test_changed_files_beside_the_record_are_noticed(tmp_path: Path) -> None:
     (folder / "steps.csv").unlink()
     with pytest.raises(UserError, match="missing"):
         verify_files(folder, read_record(folder))
+
+
+def test_a_stopped_run_ends_when_it_last_wrote_and_is_not_a_continued_one(tmp_path: Path) -> None:
+    run = start(tmp_path)
+    run.metric("pass@1", 0.5)
+    run.step(step=1)
+    state = json.loads((run.folder / "state.json").read_text())
+    run._lock.close()
+    (run.folder / "state.json").write_text(
+        json.dumps(state | {"started": "2026-01-01T00:00:00+00:00", "seconds": 90.0, "code": {"sha256": "0" * 64}})
+    )
+    record = read_record(reopen(run.folder).finish("stopped", "The machine was taken back."))
+    assert (record.state, record.error) == ("stopped", "The machine was taken back.")
+    assert (record.finished, record.resumed) == ("2026-01-01T00:01:30+00:00", 0)
+    assert record.seconds == pytest.approx(90, abs=1)
+    assert record.metrics["pass@1"].value == 0.5
+    with pytest.raises(UserError, match="expected the folder of an unfinished run"):
+        reopen(tmp_path / "demo" / record.run)
+    with pytest.raises(UserError, match="expected the folder of an unfinished run"):
+        reopen(tmp_path / "demo" / ".gone.partial")
 
 
 def test_a_failed_run_stays(tmp_path: Path) -> None:

@@ -120,6 +120,17 @@ def test_one_engine_serves_trainers_and_evaluations(tmp_path: Path, tiny_tokeniz
     assert {name: os.environ.get(name) for name in colocate._LAUNCHER} == before
 
 
+def test_a_fixed_cache_reaches_the_engine_whoever_asks_for_it(tmp_path: Path, tiny_tokenizer: Path, vllm: None) -> None:
+    settings = recipe(tmp_path, tiny_tokenizer)
+    fixed = settings.model_copy(update={"vllm": settings.vllm.model_copy(update={"cache_bytes": 9_000_000})})
+    for one, expected in ((settings, None), (fixed, 9_000_000)):
+        engine = Colocated(one)
+        with engine.serving():
+            seam.LLM(model=str(tmp_path / "start"))
+        engine.close()
+        assert FakeLLM.made[-1].settings["kv_cache_memory_bytes"] == expected
+
+
 def test_a_model_of_another_shape_is_refused(tmp_path: Path, tiny_tokenizer: Path, vllm: None) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 

@@ -19,6 +19,7 @@ def values(name: str) -> dict[str, Any]:
     ("copy", "original", "differs"),
     [
         ("sft-smollm2-both", "sft-gpt2", {"title", "model", "output"}),
+        ("q8-dpo-chosen-gpt2", "q8-dpo-likelihood-gpt2", {"title", "arms"}),
         (
             "pretrain-scaling",
             "pretrain-gpt2",

@@ -32,7 +32,13 @@ def log_prob(policy: Any, head: list[int], tail: list[int]) -> float:
 
 @pytest.mark.parametrize(
     ("loss", "weights", "beta"),
-    [(["sigmoid"], None, 0.1), (["sigmoid"], None, 1.0), (["ipo"], None, 0.5), (["sigmoid", "sft"], [1.0, 0.3], 0.1)],
+    [
+        (["sigmoid"], None, 0.1),
+        (["sigmoid"], None, 1.0),
+        (["ipo"], None, 0.5),
+        (["sigmoid", "sft"], [1.0, 0.3], 0.1),
+        (["sft"], None, 0.1),
+    ],
 )
 def test_the_loss_is_the_one_of_the_equation(
     loss: list[str], weights: list[float] | None, beta: float, tmp_path
@@ -61,10 +67,11 @@ def test_the_loss_is_the_one_of_the_equation(
         if loss == ["ipo"]:
             margin = ratios[0] / len(chosen) - ratios[1] / len(rejected)
             wanted.append((margin - 1 / (2 * beta)) ** 2)
-        else:
+        elif "sigmoid" in loss:
             wanted.append(np.log1p(np.exp(-beta * (ratios[0] - ratios[1]))))
         nll, tokens = nll - now[0], tokens + len(chosen)
-    expected = float(np.mean(wanted)) + (weights[1] * nll / tokens if weights else 0.0)
+    share = (weights or [1.0])[-1] if "sft" in loss else 0.0
+    expected = float(np.mean(wanted or [0.0])) + share * nll / tokens
     assert got == pytest.approx(expected, rel=1e-4)
 
 

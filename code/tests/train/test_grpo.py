@@ -148,7 +148,6 @@ def test_arms_end_when_their_seconds_are_spent(tmp_path: Path, tiny_tokenizer: P
         ({"training": {"seconds": 9, "schedule": "linear"}}, "must be constant_with_warmup"),
         ({"training": {"share_engine": True}}, "needs vllm: colocate"),
         ({"training": {"share_engine": True, "vllm": "colocate"}}, "must be vllm too"),
-        ({"vllm": {"cache_bytes": 1}}, "gpu_memory_utilization alone"),
         ({"prompts": {"length": 9, "splits": []}}, "expected splits, enlarged, or both"),
         ({"prompts": {"length": 9, "splits": ["validation"]}}, "pass_split must not"),
         ({"questions": {"split": "train", "prompt": "docstring"}}, "evaluated split must not"),

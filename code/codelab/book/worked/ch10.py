@@ -41,35 +41,38 @@ _PARTS = ("sampling", "judging", "training")
 _UNIT = re.compile(r"(.+)-seed(\d+)")
 
 
-def steps(run: Facts, arms: Sequence[str] | None = None) -> "pd.DataFrame":
+def steps(run: Facts, arms: Sequence[str] | None = None, whole: bool = False) -> "pd.DataFrame":
     """The training steps: a row a step with its columns, and ``arm``, ``seed`` and ``minutes`` of training so far.
 
     Args:
         run: a GRPO run.
         arms: only these, in this order.
+        whole: only trainings that reached their end; of a stopped run not all have.
     """
-    return _rows(run, "step_seconds", arms)
+    return _rows(run, "step_seconds", arms, whole)
 
 
-def looks(run: Facts, arms: Sequence[str] | None = None) -> "pd.DataFrame":
+def looks(run: Facts, arms: Sequence[str] | None = None, whole: bool = False) -> "pd.DataFrame":
     """The looks at the policy: ``kl`` in nats a completion, ``percent`` of completions that pass, by ``minutes``.
 
     Args:
         run: a GRPO or DPO run.
         arms: only these, in this order.
+        whole: only trainings that reached their end.
     """
-    frame = _rows(run, "kl", arms)
+    frame = _rows(run, "kl", arms, whole)
     return frame.assign(percent=100 * frame["pass@1"]) if "pass@1" in frame else frame
 
 
-def ladder(run: Facts, arm: str) -> "pd.DataFrame":
+def ladder(run: Facts, arm: str, whole: bool = False) -> "pd.DataFrame":
     """How far completions of training came: a row a step and rung, in per cent of completions, mean over seeds.
 
     Args:
         run: a GRPO run.
         arm: of the run.
+        whole: only trainings that reached their end.
     """
-    frame = steps(run, [arm])
+    frame = steps(run, [arm], whole)
     present = [name for name in RUNGS if frame[f"rung_{name}"].max() > 0]
     means = frame.groupby("step")[[f"rung_{name}" for name in present]].mean()
     long = means.rename(columns={f"rung_{name}": RUNGS[name] for name in present}).reset_index()
@@ -214,9 +217,11 @@ def trained(run: Facts, unit: str) -> float:
     return _spent(run, unit) + seconds(run, "reference", unit)
 
 
-def _rows(run: Facts, marker: str, arms: Sequence[str] | None) -> "pd.DataFrame":
+def _rows(run: Facts, marker: str, arms: Sequence[str] | None, whole: bool) -> "pd.DataFrame":
     """Rows of ``steps.csv`` that have a value in the column ``marker``, without columns that are empty there."""
     frame = run.steps()
+    if whole:
+        frame = frame[frame["arm"].isin(complete(run))]
     frame = frame[frame[marker].notna()].dropna(axis="columns", how="all")
     parts = [_parsed(unit) for unit in frame["arm"]]
     frame = frame.assign(arm=[name for name, _ in parts], seed=[seed for _, seed in parts])
@@ -236,6 +241,11 @@ def units(run: Facts) -> list[str]:
     """Every arm with every seed, as the record names them."""
     values = run.record.recipe.values
     return [f"{arm}-seed{seed}" for arm in values["arms"] for seed in values["seeds"]]
+
+
+def complete(run: Facts) -> list[str]:
+    """The units whose model was evaluated; of a stopped run not all are."""
+    return [unit for unit in units(run) if f"{unit}.greedy.pass@1" in run.record.metrics]
 
 
 def seconds(run: Facts, name: str, variant: str | None) -> float:

@@ -1,10 +1,13 @@
 """What GRPO and DPO cost, side by side, and how GRPO's steps began and ended: chapter 10's tables of costs.
 
-Nothing is computed but sums of a stage's recorded phases, means over units and steps, and maxima of memory. Not
-covered: what the cost bought (:mod:`codelab.book.worked.ch10`).
+Nothing is computed but sums of a stage's recorded phases, means over units and steps, shares of judging in single steps
+and maxima of memory. Not covered: what the cost bought (:mod:`codelab.book.worked.ch10`).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
@@ -141,6 +144,82 @@ def outcomes(run: Facts, key: str, k: int = 1, width: int = 5) -> list[dict[str,
             }
         )
     return rows
+
+
+def judge(runs: Mapping[str, Facts]) -> list[dict[str, Any]]:
+    """Seconds and shares of judging: a row a complete training.
+
+    Args:
+        runs: by what the book calls their trainer.
+
+    Returns:
+        ``trainer``, ``unit``, ``step`` (mean seconds), ``judging``, ``sampling``, ``training`` (shares of all seconds),
+        ``seconds`` (mean of judging), ``most`` (largest share of judging in one step), ``least`` (shortest step).
+    """
+    rows = []
+    for trainer, run in runs.items():
+        frame = ch10.steps(run, whole=True)
+        for (arm, seed), mine in frame.groupby(["arm", "seed"], sort=False):
+            unit = f"{arm}-seed{seed}"
+            rows.append(
+                {
+                    "trainer": trainer,
+                    "unit": unit,
+                    "step": run.number(f"{unit}.step_seconds"),
+                    **{part: run.number(f"{unit}.{part}_share") for part in ("judging", "sampling", "training")},
+                    "seconds": float(mine["judging_seconds"].mean()),
+                    "most": float((mine["judging_seconds"] / mine["step_seconds"]).max()),
+                    "least": float(mine["step_seconds"].min()),
+                }
+            )
+    return rows
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Steps whose judging was quick and steps that waited: median seconds of both, and the share of the latter."""
+
+    quick: float
+    waiting: float
+    share: float
+    gap: float
+
+
+def waits(*runs: Facts) -> Waits:
+    """Split the steps of all runs where the seconds of judging have their widest gap below the median.
+
+    Args:
+        runs: GRPO runs; every step counts, those of trainings that were cut off too.
+    """
+    found = sorted(float(value) for run in runs for value in ch10.steps(run)["judging_seconds"])
+    half = found[: len(found) // 2]
+    gap, at = max((after - before, place) for place, (before, after) in enumerate(pairwise(half), 1))
+    return Waits(median(found[:at]), median(found[at:]), 1 - at / len(found), gap)
+
+
+def work(grpo: Facts, dpo: Facts, origin: Facts) -> list[dict[str, Any]]:
+    """What one trained model takes by settings and counts: a row a method.
+
+    Args:
+        grpo: a GRPO run whose prompts were filtered by samples of the start.
+        dpo: a DPO run.
+        origin: the run that drew the samples of its pairs.
+
+    Returns:
+        ``method``; completions ``before`` training, once for all seeds, and ``during`` it; optimiser ``steps``;
+        ``texts`` that gradients were taken of, a pair counting as two.
+    """
+    values, mine = grpo.record.recipe.values, dpo.record.recipe.values["training"]
+    training, pool = values["training"], grpo.frame("pool")
+    during = training["steps"] * training["completions"]
+    asked = int(pool[pool["source"] == "all"]["tasks"].sum()) * values["prompts"]["filter"]["samples"]
+    drawn = int(origin.frame("drawn")["samples"].sum())
+    texts = 2 * mine["steps"] * mine["batch"]
+    rows = (
+        ("GRPO, one model", asked, during, training["steps"], during),
+        ("DPO with likelihood, one model", drawn, 0, mine["steps"], texts),
+    )
+    return [dict(zip(("method", "before", "during", "steps", "texts"), row, strict=True)) for row in rows]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -140,23 +140,27 @@ def by_seed(run: Facts, names: Mapping[str, str], key: str = "t0.6", k: int = 1)
     return rows
 
 
-def outcomes(run: Facts, models: Mapping[str, Sequence[str]], key: str, least: float = 0.0) -> "pd.DataFrame":
+def outcomes(
+    run: Facts, models: Mapping[str, Sequence[str] | tuple[Facts, Sequence[str]]], key: str, least: float = 0.0
+) -> "pd.DataFrame":
     """What became of the completions of several models: a row a model and class, with count and percentage.
 
     Args:
         run: a run with arms.
-        models: the book's name and the record's models that are pooled under it (an arm's seeds).
+        models: the book's name and the record's models that are pooled under it (an arm's seeds); with a run before
+            them, they are that run's.
         key: the sampling setting.
         least: leave out classes that reach this share in no model.
     """
     import pandas as pd  # noqa: PLC0415
 
-    split = run.record.recipe.values["questions"]["split"]
     count: dict[str, dict[str, int]] = {}
-    for label, parts in models.items():
+    for label, each in models.items():
         mine = count.setdefault(label, {})
+        source, parts = each if isinstance(each, tuple) else (run, each)
+        split = source.record.recipe.values["questions"]["split"]
         for part in parts:
-            for row in run.frame(f"{part}.failures").to_dict("records"):
+            for row in source.frame(f"{part}.failures").to_dict("records"):
                 if row["group"] == f"{split} {key}":
                     mine[row["failure"]] = mine.get(row["failure"], 0) + int(row["count"])
     total = {label: sum(mine.values()) for label, mine in count.items()}

@@ -13,11 +13,11 @@ _COSTS = ("runs", "failed", "sittings", "device_seconds", "cpu_seconds")
 
 
 def log(runs: list[Facts]) -> list[dict[str, Any]]:
-    """A row a run, in the order given: link, state, device, minutes, and what it was for or why it failed."""
+    """A row a run, in the order given: link, state, device, minutes, and what it was for or how it ended."""
     rows = []
     for run in runs:
         record = run.record
-        purpose = record.title if record.state == "ok" else f"{record.title} (failed: {_first_line(record.error)})"
+        ended = "" if record.state == "ok" else f" ({record.state}: {_first_line(record.error)})"
         rows.append(
             {
                 "day": record.started[:10],
@@ -26,17 +26,18 @@ def log(runs: list[Facts]) -> list[dict[str, Any]]:
                 "device": run.device,
                 "seconds": record.seconds,
                 "resumed": record.resumed,
-                "title": purpose,
+                "title": f"{record.title}{ended}",
             }
         )
     return rows
 
 
 def totals(runs: list[Facts]) -> dict[str, float]:
-    """How many runs there are, how many failed, and the seconds spent with and without an accelerator."""
+    """How many runs there are, how many failed or were stopped, and the seconds with and without an accelerator."""
     return {
         "runs": len(runs),
         "failed": sum(run.record.state == "failed" for run in runs),
+        "stopped": sum(run.record.state == "stopped" for run in runs),
         "gpu": sum(run.record.seconds for run in runs if run.record.device),
         "cpu": sum(run.record.seconds for run in runs if not run.record.device),
     }

@@ -209,8 +209,10 @@ def test_the_log_names_failures_and_times_take_the_newest_success() -> None:
     peak = Phase(name="p", seconds=1, cpu_peak=5, gpu_device=None)
     old, new = _facts(seconds=10, phases=[peak]), _facts(seconds=20, phases=[peak])
     failed = _facts(state="failed", error="ValueError: no\nmore", device=device, seconds=60)
-    assert runs.log([failed])[0]["title"] == "t (failed: ValueError: no)"
-    assert runs.totals([old, new, failed]) == {"runs": 3, "failed": 1, "gpu": 60, "cpu": 30}
-    (row,) = runs.times([old, new, failed])
+    stopped = _facts(state="stopped", error="The machine was taken back.", seconds=7)
+    titles = [row["title"] for row in runs.log([old, failed, stopped])]
+    assert titles == ["t", "t (failed: ValueError: no)", "t (stopped: The machine was taken back.)"]
+    assert runs.totals([old, new, failed, stopped]) == {"runs": 4, "failed": 1, "stopped": 1, "gpu": 60, "cpu": 37}
+    (row,) = runs.times([old, new, failed, stopped])
     assert (row["taken"], row["expected"], row["cpu"], row["gpu"]) == (20, 120, 5, None)
     assert row["run"] == new.link()

@@ -90,6 +90,9 @@ def test_outcomes_pool_seeds_and_keep_to_the_setting() -> None:
         ["exception", "before", 9, 90], ["exception", "after", 14, 70],
     ]  # fmt: skip
     assert set(contest.outcomes(run, models, "t0.6", least=0.5)["class"]) == {"exception"}
+    other = facts(tables={"x-seed0.failures": tables["dpo-seed1.failures"]})
+    beside = contest.outcomes(run, {"before": ["start"], "other": (other, ["x-seed0"])}, "t0.6")
+    assert beside["percent"].tolist() == [10, 40, 90, 60]
     with pytest.raises(UserError, match="before: no completions on test t1"):
         contest.outcomes(run, models, "t1")
 
