@@ -46,10 +46,7 @@ def training(ratios: "pd.DataFrame", looks: "pd.DataFrame") -> "Figure":
         ("Log-ratio to the reference", "nats a completion"), ("Margin", "nats a completion"),
         ("Chosen side ahead", "% of pairs"), ("KL to the reference", "nats a completion"),
     )  # fmt: skip
-    for axes, (title, scale), letter in zip(grid.flat, titles, "abcd", strict=True):
-        axes.set_title(f"{letter}  {title}", loc="left", fontsize=9)
-        axes.set_ylabel(scale)
-        axes.grid(True)
+    _name(grid, titles)
     for axes in grid[1]:
         axes.set_xlabel("Step")
     return figure
@@ -145,10 +142,7 @@ def courses(ratios: "pd.DataFrame", looks: "pd.DataFrame", other: Sequence[str] 
         ("Chosen: log-ratio to the reference", "nats a program"), ("Rejected: log-ratio to the reference", ""),
         ("KL on the policy's own samples", "nats a completion"), ("Validation samples that pass", "%"),
     )  # fmt: skip
-    for axes, (title, scale), letter in zip(grid.flat, titles, "abcd", strict=True):
-        axes.set_title(f"{letter}  {title}", loc="left", fontsize=9)
-        axes.set_ylabel(scale)
-        axes.grid(True)
+    _name(grid, titles)
     both = [*ratios["chosen"], *ratios["rejected"]]
     for axes in grid[0]:
         axes.axhline(0, color=MUTED, linewidth=1)
@@ -161,6 +155,14 @@ def courses(ratios: "pd.DataFrame", looks: "pd.DataFrame", other: Sequence[str] 
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3 if max(map(len, labels)) <= 24 else 2, fontsize=8)
     return figure
+
+
+def _name(grid: Any, titles: Sequence[tuple[str, str]]) -> None:
+    """Letters, titles and units of four panels."""
+    for axes, (title, scale), letter in zip(grid.flat, titles, "abcd", strict=True):
+        axes.set_title(f"{letter}  {title}", loc="left", fontsize=9)
+        axes.set_ylabel(scale)
+        axes.grid(True)
 
 
 def _course(axes: "Axes", frame: "pd.DataFrame", column: str, colour: str, line: Any = "-", **look: Any) -> None:

@@ -10,11 +10,12 @@ import ast
 import re
 from collections.abc import Iterator
 
+from codelab.book.freshness import READERS
 from codelab.book.project import Chapter
 
 _CELL = re.compile(r"^```+ *\{python[^}]*\}\n(.*?)^```+ *$", re.MULTILINE | re.DOTALL)
 _LABEL = re.compile(r"^#\|\s*label:\s*[\"']?((fig|tbl)-[\w-]+)", re.MULTILINE)
-_READERS = ("facts.latest", "facts.stopped")
+_READERS = tuple(f"facts.{name}" for name, state in READERS.items() if state)
 _SAYS = re.compile(r"\bprovenance\(")
 
 
