@@ -41,7 +41,8 @@ print(json.dumps({
 
 
 def loaded(trainer: str, cache: Path) -> dict[str, Any]:
-    environment = {**os.environ, "PYTHONPATH": str(CODE), "HF_HUB_OFFLINE": "1", "CODELAB_CACHE": str(cache)}
+    search = os.pathsep.join(filter(None, [str(CODE), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": search, "HF_HUB_OFFLINE": "1", "CODELAB_CACHE": str(cache)}
     done = subprocess.run(
         [sys.executable, "-c", CHILD, trainer, str(BASE)],
         env=environment, cwd=cache, capture_output=True, text=True, check=False, timeout=280,
