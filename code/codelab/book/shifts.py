@@ -139,7 +139,7 @@ def courses(ratios: "pd.DataFrame", looks: "pd.DataFrame", other: Sequence[str] 
                 unit["step"], unit["kl_low"], unit["kl_high"], color=colour, alpha=0.12, linewidth=0
             )
     titles = (
-        ("Chosen: log-ratio to the reference", "nats a program"), ("Rejected: log-ratio to the reference", ""),
+        ("Chosen: log-ratio", "nats a program"), ("Rejected: log-ratio", ""),
         ("KL on the policy's own samples", "nats a completion"), ("Validation samples that pass", "%"),
     )  # fmt: skip
     _name(grid, titles)

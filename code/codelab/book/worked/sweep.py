@@ -1,9 +1,8 @@
 """What a sweep of DPO's β did to the policy, for chapter 5: where an arm stood at a look, at a margin, and at its end.
 
-Log-ratios are in nats a completion, as in :mod:`codelab.book.worked.preferences`, whose frames are used. A run that was
-cut off has no paired differences, so that scores stand here with intervals of their own. Arithmetic is means over
-steps, over seeds, and a sum of learning rates. Not covered: the toy (:mod:`codelab.book.worked.ch05`), the plot
-(``codelab.book.shifts``).
+Log-ratios are in nats a completion, as in :mod:`codelab.book.worked.preferences`, whose frames are used; differences
+to the start are paired and come from the record. Arithmetic is means over steps and over seeds. Not covered: the toy
+(:mod:`codelab.book.worked.ch05`), the plot (``codelab.book.shifts``).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -69,15 +68,6 @@ def reached(run: Facts, arm: str, margin: float) -> dict[str, float]:
     return {"step": int(past.index[0])} | _point(frame, int(past.index[0]))
 
 
-def budget(run: Facts, arm: str) -> float:
-    """The sum of the learning rates of all steps of one training: a falling rate buys fewer than a constant one."""
-    frame = run.steps()
-    frame = frame[frame["arm"].str.startswith(f"{arm}-seed") & frame["loss"].notna()]
-    if frame.empty:
-        raise UserError(f"{run.folder}: {arm}: no training steps")
-    return float(frame.groupby("arm")["learning_rate"].sum().mean())
-
-
 def row(run: Facts, arm: str, name: str | None = None, step: int | None = None, key: str = "t0.6") -> dict[str, Any]:
     """A model as a row of the chapter's table.
 
@@ -89,26 +79,31 @@ def row(run: Facts, arm: str, name: str | None = None, step: int | None = None, 
         key: the sampling setting of the scores.
 
     Returns:
-        ``name``; ``half``, the margin at which a pair's weight is halved; what :func:`at` returns (None for the start,
-        its KL 0); ``cut`` (per cent of test samples that ran into the length limit), ``score`` (share that pass) and
-        ``ci`` (95 % over tasks, per cent, as text).
+        ``name``; ``half``, the margin at which a pair's weight is halved (None without a sigmoid in the loss); what
+        :func:`at` returns (None for the start, its KL 0); ``cut`` (per cent of test samples that ran into the length
+        limit), ``score`` (share that pass); ``points`` and ``ci``, the paired difference to the start in percentage
+        points and its 95 % interval over tasks as text, None for the start.
+
+    Raises:
+        UserError: the difference has no interval.
     """
-    units = ["start"]
-    values: dict[str, Any] = dict.fromkeys(("half", *_SIDES)) | {"kl": 0.0}
+    units, early = ["start"], "" if step is None else "-early"
+    values: dict[str, Any] = dict.fromkeys(("half", *_SIDES, "points", "ci")) | {"kl": 0.0}
     if arm != "start":
-        early = "" if step is None else "-early"
+        objective = run.record.recipe.values["arms"][arm]
         units = [f"{arm}-seed{seed}{early}" for seed in run.record.recipe.values["seeds"]]
-        values = {"half": half_weight_margin(float(run.record.recipe.values["arms"][arm]["beta"]))} | at(run, arm, step)
-    score = run.metric(f"{units[0] if len(units) == 1 else arm}.{key}.pass@1")
-    if score.low is None or score.high is None:
-        raise UserError(f"{run.folder}: {arm}: the score has no interval")
+        values["half"] = half_weight_margin(float(objective["beta"])) if "sigmoid" in objective["loss"] else None
+        change = run.metric(f"{arm}{early}.{key}.pass@1.difference")
+        if change.low is None or change.high is None:
+            raise UserError(f"{run.folder}: {arm}: the difference has no interval")
+        values |= at(run, arm, step) | {"points": 100 * change.value}
+        values["ci"] = str(interval(100 * change.low, 100 * change.high, "+.2f"))
     cut = [run.number(f"{unit}.{key}.hit_length_limit") for unit in units]
     return {
         "name": name or (arm if arm == "start" else loss(run, arm)),
         **values,
         "cut": 100 * sum(cut) / len(cut),
-        "score": score.value,
-        "ci": str(interval(100 * score.low, 100 * score.high, ".1f")),
+        "score": run.number(f"{units[0] if len(units) == 1 else arm}.{key}.pass@1"),
     }
 
 

@@ -1,4 +1,4 @@
-"""Where the arms of a sweep stood: means over the right steps, seeds averaged, scores with their own intervals."""
+"""Where the arms of a sweep stood: means over the right steps, seeds averaged, differences as recorded."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from codelab.records.schema import CodeFacts, Metric, RecipeFacts
 
 ARMS = {
     "low": {"loss": ["sigmoid"], "beta": 0.1, "rate": 1e-5},
-    "high": {"loss": ["sigmoid"], "beta": 0.5, "rate": 1e-5},
+    "high": {"loss": ["ipo"], "beta": 0.5, "rate": 1e-5},
 }
 STEPS = 24
 
@@ -54,15 +54,25 @@ def made(folder: Path, seeds: list[int], metrics: dict[str, Metric]) -> Facts:
 @pytest.fixture
 def run(tmp_path: Path) -> Facts:
     cut = {f"{unit}.t0.6.hit_length_limit": Metric(value=value) for unit, value in
-           (("start", 0.1), ("low-seed0", 0.9), ("low-seed0-early", 0.2))}  # fmt: skip
-    scores = {"start": score(0.03), "low-seed0": score(0.0), "low-seed0-early": score(0.02, 0.0125, 0.03)}
-    return made(tmp_path / "one", [0], cut | {f"{unit}.t0.6.pass@1": metric for unit, metric in scores.items()})
+           (("start", 0.1), ("low-seed0", 0.9), ("low-seed0-early", 0.2), ("high-seed0", 0.3))}  # fmt: skip
+    scores = {"start": 0.03, "low-seed0": 0.0, "low-seed0-early": 0.02, "high-seed0": 0.01}
+    changes = {"low": score(-0.03, -0.04, -0.02), "low-early": score(-0.01, -0.0225, 0.005),
+               "high": score(-0.02, -0.03, 0.0)}  # fmt: skip
+    return made(
+        tmp_path / "one",
+        [0],
+        cut
+        | {f"{unit}.t0.6.pass@1": Metric(value=value) for unit, value in scores.items()}
+        | {f"{arm}.t0.6.pass@1.difference": metric for arm, metric in changes.items()},
+    )
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Facts:
     cut = {f"low-seed{seed}.t0.6.hit_length_limit": Metric(value=0.2 * seed) for seed in (0, 1)}
-    return made(tmp_path / "two", [0, 1], cut | {"low.t0.6.pass@1": score(0.04)})
+    return made(
+        tmp_path / "two", [0, 1], cut | {"low.t0.6.pass@1": score(0.04), "low.t0.6.pass@1.difference": score(0.02)}
+    )
 
 
 def test_the_course_is_a_mean_over_the_last_steps_and_over_seeds(run: Facts, pair: Facts) -> None:
@@ -98,28 +108,21 @@ def test_reached_is_the_first_step_of_that_margin(run: Facts) -> None:
         sweep.reached(run, "low", 1000)
 
 
-def test_the_budget_is_the_sum_of_one_trainings_rates(run: Facts, pair: Facts) -> None:
-    assert sweep.budget(run, "low") == pytest.approx(1e-6 * sum(range(1, 25)))
-    assert sweep.budget(pair, "low") == pytest.approx(sweep.budget(run, "low")), "seeds are no budget"
-    with pytest.raises(UserError, match="none: no training steps"):
-        sweep.budget(run, "none")
-
-
 def test_a_row_is_the_model_of_the_record(run: Facts) -> None:
     end = sweep.row(run, "low")
     assert (end["name"], end["score"], end["cut"]) == ("β = 0.1", 0.0, 90)
     assert end["half"] == pytest.approx(10.986, abs=1e-3)
+    assert (end["points"], end["ci"]) == (-3, "−4.00 to −2.00")
     early = sweep.row(run, "low", "kept", 12)
     assert (early["name"], early["score"], early["cut"], early["kl"]) == ("kept", 0.02, 20, 12)
-    assert early["ci"] == "1.2–3.0"
+    assert (early["points"], early["ci"]) == (-1, "−2.25 to +0.50"), "the early stop's, not the end's"
     start = sweep.row(run, "start", "Start")
-    assert (start["name"], start["score"], start["kl"], start["margin"], start["half"]) == (
-        "Start",
-        0.03,
-        0,
-        None,
-        None,
-    )
+    assert (start["name"], start["score"], start["kl"]) == ("Start", 0.03, 0)
+    assert {start[key] for key in ("margin", "half", "points", "ci")} == {None}
+
+
+def test_only_a_sigmoid_has_a_half_weight(run: Facts) -> None:
+    assert sweep.row(run, "high")["half"] is None
 
 
 def test_a_row_of_several_seeds_has_their_mean(pair: Facts) -> None:
@@ -127,7 +130,7 @@ def test_a_row_of_several_seeds_has_their_mean(pair: Facts) -> None:
     assert [row["score"], row["cut"]] == pytest.approx([0.04, 10])
 
 
-def test_a_score_without_interval_is_no_row(run: Facts) -> None:
-    run.record.metrics["low-seed0.t0.6.pass@1"] = score(0.0, None, None)
+def test_a_difference_without_interval_is_no_row(run: Facts) -> None:
+    run.record.metrics["low.t0.6.pass@1.difference"] = score(0.0, None, None)
     with pytest.raises(UserError, match="no interval"):
         sweep.row(run, "low")
