@@ -20,28 +20,32 @@ _LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _MARKS = ("o", "s", "^", "D", "v", "P")
 
 
-def training(ratios: "pd.DataFrame", looks: "pd.DataFrame") -> "Figure":
+def training(
+    ratios: "pd.DataFrame", looks: "pd.DataFrame", beside: "tuple[pd.DataFrame, pd.DataFrame] | None" = None
+) -> "Figure":
     """One arm's course in four panels over the same steps: log-ratios, margin, accuracy, KL; seeds thin, mean bold.
 
     Args:
         ratios: columns ``seed``, ``step``, ``chosen``, ``rejected``, ``margin`` and ``accuracy``.
         looks: columns ``seed``, ``step``, ``kl``, ``kl_low`` and ``kl_high``.
+        beside: both frames of another arm, drawn in grey below the first.
     """
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
     figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 4.6), sharex=True, layout="constrained")
-    for side, (colour, line) in SIDES.items():
-        _course(grid[0, 0], ratios, side, colour, line, label=side)
+    for mine, seen, grey in ([(*beside, MUTED)] if beside else []) + [(ratios, looks, None)]:
+        for side, (colour, line) in SIDES.items():
+            _course(grid[0, 0], mine, side, grey or colour, line, label=None if grey else side)
+        _course(grid[0, 1], mine, "margin", grey or PALETTE[0])
+        _course(grid[1, 0], mine, "accuracy", grey or PALETTE[0])
+        _course(grid[1, 1], seen, "kl", grey or PALETTE[0], marker="o")
+        for _, unit in seen.groupby("seed"):
+            grid[1, 1].fill_between(
+                unit["step"], unit["kl_low"], unit["kl_high"], color=grey or PALETTE[0], alpha=0.15, linewidth=0
+            )
     grid[0, 0].axhline(0, color=MUTED, linewidth=1)
-    grid[0, 0].legend(title=None, fontsize=8)
-    _course(grid[0, 1], ratios, "margin", PALETTE[0])
-    _course(grid[1, 0], ratios, "accuracy", PALETTE[0])
     grid[1, 0].axhline(50, color=MUTED, linewidth=1)
-    _course(grid[1, 1], looks, "kl", PALETTE[0], marker="o")
-    for _, unit in looks.groupby("seed"):
-        grid[1, 1].fill_between(
-            unit["step"], unit["kl_low"], unit["kl_high"], color=PALETTE[0], alpha=0.15, linewidth=0
-        )
+    grid[0, 0].legend(title=None, fontsize=8)
     titles = (
         ("Log-ratio to the reference", "nats a completion"), ("Margin", "nats a completion"),
         ("Chosen side ahead", "% of pairs"), ("KL to the reference", "nats a completion"),

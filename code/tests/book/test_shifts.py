@@ -42,6 +42,15 @@ def test_training_has_four_panels_with_every_seed_and_the_mean() -> None:
     assert {axes.get_ylabel() for axes in figure.axes} == {"nats a completion", "% of pairs"}
 
 
+def test_training_draws_another_arm_in_grey_and_leaves_it_out_of_the_legend() -> None:
+    figure = shifts.training(ratios("a"), looks("a"), (ratios("b").assign(margin=7.0), looks("b")))
+    upper, margin, _, divergence = figure.axes
+    assert [text.get_text() for text in upper.get_legend().get_texts()] == ["chosen", "rejected"]  # type: ignore[union-attr]
+    assert [line.get_color() == MUTED for line in margin.lines] == [True, False]
+    assert list(margin.lines[0].get_ydata()) == [7.0, 7.0, 7.0]  # type: ignore[arg-type]
+    assert len(divergence.collections) == 2, "a band of errors each"
+
+
 def test_sides_have_a_panel_an_arm_on_one_axis_linear_around_zero() -> None:
     figure = shifts.sides(ratios("a", "b", "c", "d"))
     shown = [axes for axes in figure.axes if axes.get_visible()]

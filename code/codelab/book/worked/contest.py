@@ -114,6 +114,12 @@ def differences(
     return rows
 
 
+def verdicts(run: Facts, table: str = "comparison") -> dict[tuple[str, str, int], str]:
+    """The record's verdicts by model, setting and k: against the start, of arms or (``by_seed``) of single models."""
+    rows = run.frame(table).to_dict("records")
+    return {(row["model"], row["setting"], int(row["k"])): row["verdict"] for row in rows}
+
+
 def by_seed(run: Facts, names: Mapping[str, str], key: str = "t0.6", k: int = 1) -> list[dict[str, Any]]:
     """Each trained model against its start: a row a model.
 

@@ -60,6 +60,13 @@ def test_differences_are_points_and_one_seed_has_no_interval_over_seeds() -> Non
     ]  # fmt: skip
 
 
+def test_verdicts_are_found_by_model_setting_and_k() -> None:
+    row = {"model": "dpo", "setting": "t0.6", "k": 10, "verdict": "better"}
+    run = facts(tables={"comparison": [row, row | {"k": 1, "verdict": "worse"}], "by_seed": [row | {"model": "a"}]})
+    assert contest.verdicts(run) == {("dpo", "t0.6", 10): "better", ("dpo", "t0.6", 1): "worse"}
+    assert contest.verdicts(run, "by_seed") == {("a", "t0.6", 10): "better"}
+
+
 def test_each_seed_stands_alone_with_mcnemar() -> None:
     row = {"model": "dpo-seed0", "difference": 0.02, "low": -0.01, "high": 0.05}
     greedy = row | {"setting": "greedy", "k": 1, "only_start": 3, "only_model": 13, "p_value": 0.02}
