@@ -11,8 +11,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
-from codelab.book.formats import show
+from codelab.book.formats import interval, show
 from codelab.book.worked import ch10
+from codelab.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -197,29 +198,49 @@ def waits(*runs: Facts) -> Waits:
     return Waits(median(found[:at]), median(found[at:]), 1 - at / len(found), gap)
 
 
-def work(grpo: Facts, dpo: Facts, origin: Facts) -> list[dict[str, Any]]:
-    """What one trained model takes by settings and counts: a row a method.
+def work(
+    grpo: tuple[Facts, Mapping[str, str]], pairs: Sequence[tuple[Facts, str, str]], origin: Facts
+) -> list[dict[str, Any]]:
+    """What one trained model takes by settings and counts, and what it gains: a row an arm.
 
     Args:
-        grpo: a GRPO run whose prompts were filtered by samples of the start.
-        dpo: a DPO run.
-        origin: the run that drew the samples of its pairs.
+        grpo: a GRPO run whose prompts were filtered by samples of the start, and what the book calls its arms.
+        pairs: DPO runs, each with its arm and what the book calls it.
+        origin: the run that drew the samples of their pairs.
 
     Returns:
-        ``method``; completions ``before`` training, once for all seeds, and ``during`` it; optimiser ``steps``;
-        ``texts`` that gradients were taken of, a pair counting as two.
+        ``name``; completions ``before`` training, once for all seeds, and ``during`` it; optimiser ``steps``;
+        ``texts`` that gradients were taken of, a pair counting as two unless the chosen side alone has a loss; ``gain``
+        in sampled pass@1 (a share) and its interval ``ci`` as text.
     """
-    values, mine = grpo.record.recipe.values, dpo.record.recipe.values["training"]
-    training, pool = values["training"], grpo.frame("pool")
+    run, arms = grpo
+    training, pool = run.record.recipe.values["training"], run.frame("pool")
     during = training["steps"] * training["completions"]
-    asked = int(pool[pool["source"] == "all"]["tasks"].sum()) * values["prompts"]["filter"]["samples"]
+    asked = int(pool[pool["source"] == "all"]["tasks"].sum()) * run.record.recipe.values["prompts"]["filter"]["samples"]
     drawn = int(origin.frame("drawn")["samples"].sum())
-    texts = 2 * mine["steps"] * mine["batch"]
-    rows = (
-        ("GRPO, one model", asked, during, training["steps"], during),
-        ("DPO with likelihood, one model", drawn, 0, mine["steps"], texts),
-    )
-    return [dict(zip(("method", "before", "during", "steps", "texts"), row, strict=True)) for row in rows]
+    rows = [(run, arm, name, asked, during, training["steps"], during) for arm, name in arms.items()]
+    for one, arm, name in pairs:
+        mine = one.record.recipe.values
+        sides = 1 if mine["arms"][arm]["loss"] == ["sft"] else 2
+        steps = mine["training"]["steps"]
+        rows.append((one, arm, name, drawn, 0, steps, sides * steps * mine["training"]["batch"]))
+    return [
+        dict(zip(("name", "before", "during", "steps", "texts"), counts, strict=True)) | _gain(one, arm)
+        for one, arm, *counts in rows
+    ]
+
+
+def quickest(run: Facts) -> float:
+    """Seconds of training if every step took as long as the quickest one recorded: least over the run's trainings."""
+    frame = ch10.steps(run, whole=True)
+    return float((frame.groupby(["arm", "seed"])["step_seconds"].min() * frame["step"].max()).min())
+
+
+def _gain(run: Facts, arm: str, quantity: str = "t0.6.pass@1.difference") -> dict[str, Any]:
+    metric = run.metric(f"{arm}.{quantity}")
+    if metric.low is None or metric.high is None:
+        raise UserError(f"{run.folder}: {arm}.{quantity} has no interval")
+    return {"gain": metric.value, "ci": str(interval(100 * metric.low, 100 * metric.high, "+.1f"))}
 
 
 def _mean(values: Sequence[float]) -> float:

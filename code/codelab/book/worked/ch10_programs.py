@@ -136,6 +136,12 @@ def lost(run: Facts, before: str, after: str, also: str, most_lines: int = 12) -
     return Markdown("\n\n".join(parts))
 
 
+def blind(text: str) -> bool:
+    """Whether the function reads none of its arguments, and has some."""
+    function = _function(text)
+    return function is not None and _deaf(function)
+
+
 def answers(run: Facts, model: str, key: str = "t0.6") -> list[dict[str, Any]]:
     """A model's evaluated answers of one setting, on the split that the run evaluates.
 
