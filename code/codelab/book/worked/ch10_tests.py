@@ -28,8 +28,7 @@ def written(sides: Sequence[tuple[Facts, Mapping[str, str]]], key: str = "t0.6")
     """
     rows = []
     for run, names in sides:
-        looks = ch10.looks(run)
-        last = {f"{arm}-seed{seed}": kl for (arm, seed), kl in looks.groupby(["arm", "seed"])["kl"].last().items()}
+        last = {f"{row['arm']}-seed{row['seed']}": row["kl"] for row in ch10.looks(run).to_dict("records")}
         for model, name in names.items():
             found = contest.outcomes(run, {name: [model]}, key).set_index("class")["percent"] / 100
             rows.append(
