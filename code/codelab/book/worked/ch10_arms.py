@@ -8,6 +8,7 @@ the records. Not covered: seconds (:mod:`codelab.book.worked.ch10_costs`), answe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
@@ -58,6 +59,45 @@ def trainings(sides: Sequence[tuple[Facts, Mapping[str, str]]], k: int = 1, key:
             points = {part: 100 * row[where] for part, where in zip(_POINTS, _COLUMNS, strict=True)}
             rows.append({"name": name, "verdict": row["verdict"], **points})
     return rows
+
+
+class Verdicts:
+    """What the paired comparisons of several runs say: ``better``, ``worse`` or ``no difference shown``.
+
+    Args:
+        runs: with arms, held against their start (means and single trainings), or of kind ``compare``.
+    """
+
+    def __init__(self, *runs: Facts) -> None:
+        self._rows = [
+            (row.get("pair") or row["model"], row["setting"], row["k"], row["verdict"])
+            for run in runs
+            for table in ("comparison", "by_seed")
+            for row in run.record.tables.get(table, ())
+        ]
+
+    def __call__(self, *names: str, k: int = 1, key: str = "t0.6") -> list[str]:
+        """Verdicts of the models or pairs whose names match, in the order of the names and then of the records.
+
+        Args:
+            names: with ``?`` and ``*`` as in file names.
+            k: of pass@k.
+            key: the sampling setting.
+
+        Raises:
+            UserError: a name matches nothing.
+        """
+        found: list[str] = []
+        for pattern in names:
+            mine = [
+                verdict
+                for name, setting, size, verdict in self._rows
+                if fnmatchcase(name, pattern) and (setting, size) == (key, k)
+            ]
+            if not mine:
+                raise UserError(f"no comparison is called {pattern!r} at {key}, pass@{k}")
+            found += mine
+        return found
 
 
 def course(run: Facts, names: Mapping[str, str]) -> "pd.DataFrame":

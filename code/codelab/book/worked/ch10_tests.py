@@ -64,38 +64,40 @@ def blind_among_partial(run: Facts, model: str, key: str = "t0.6") -> float:
 
 @dataclass(frozen=True)
 class Part:
-    """Answers to some tasks: the share that passes, and of those that pass the share that calls one function."""
+    """What some tasks are to an arm, in shares.
 
-    passing: float
+    ``before`` and ``after``: of the start's and the arm's answers to them that pass; ``calling``: of the arm's passing
+    ones that call one function; ``owed``: of the arm's gain in pass@1 over all tasks that these make, over 1 if the
+    others lose.
+    """
+
+    before: float
+    after: float
     calling: float
+    owed: float
 
 
-def among(run: Facts, models: Collection[str], tasks: Collection[int], call: str, key: str = "t0.6") -> Part:
-    """How often some tasks are solved, and how often by calling a function.
+def part(run: Facts, models: Collection[str], tasks: Collection[int], call: str, key: str = "t0.6") -> Part:
+    """Set some tasks apart from all others.
 
     Args:
         run: a run with samples.
-        models: whose answers are pooled.
+        models: of one arm, pooled.
         tasks: ids.
         call: the function's name.
         key: the sampling setting.
     """
-    mine = [row for model in models for row in answers(run, model, key) if int(row["task_id"]) in tasks]
-    good = [row for row in mine if row["passed"]]
-    return Part(len(good) / len(mine), sum(call in _called(row["text"]) for row in good) / max(1, len(good)))
-
-
-def owed(run: Facts, models: Collection[str], tasks: Collection[int], key: str = "t0.6") -> float:
-    """Share of the models' pooled difference to the start in pass@1 that some tasks make; over 1 if the others lose.
-
-    Args:
-        run: a run with samples.
-        models: of one arm.
-        tasks: ids.
-        key: the sampling setting.
-    """
     table = moved.tasks(run, ["start"], list(models), key)
-    return float(table[table["task"].isin(tasks)]["change"].sum() / table["change"].sum())
+    mine = table[table["task"].isin(tasks)]
+    good = [
+        row for model in models for row in answers(run, model, key) if row["passed"] and int(row["task_id"]) in tasks
+    ]
+    return Part(
+        before=float(mine["before"].mean()) / 100,
+        after=float(mine["after"].mean()) / 100,
+        calling=sum(call in _called(row["text"]) for row in good) / max(1, len(good)),
+        owed=float(mine["change"].sum() / table["change"].sum()),
+    )
 
 
 def again(before: Facts, after: Facts, model: str, key: str = "t0.6") -> tuple[int, int]:

@@ -97,6 +97,23 @@ def test_differences_of_trainings_are_read_from_the_run_or_from_a_comparison(grp
         ch10_arms.trainings([(other, {"b": "B"})])
 
 
+def test_verdicts_are_found_by_name_over_several_records(grpo: Facts, tmp_path: Path) -> None:
+    row = {"setting": "t0.6", "k": 1}
+    grpo.record.tables["comparison"] = [row | {"model": "a", "verdict": "better"}]
+    grpo.record.tables["by_seed"] = [
+        row | {"model": "a-seed0", "verdict": "worse"}, row | {"model": "a-seed1", "verdict": "better"},
+        row | {"model": "a-seed1", "setting": "greedy", "verdict": "worse"},
+        row | {"model": "a-seed1", "k": 10, "verdict": "no difference shown"},
+    ]  # fmt: skip
+    other = run(tmp_path / "r" / "6", [], comparison=[row | {"pair": "a-over-b0", "verdict": "worse"}])
+    seen = ch10_arms.Verdicts(grpo, other)
+    assert seen("a-seed?", "a") == ["worse", "better", "better"]
+    assert seen("a-over-b?") == ["worse"]
+    assert (seen("a-seed1", k=10), seen("a*", key="greedy")) == (["no difference shown"], ["worse"])
+    with pytest.raises(UserError, match="no comparison is called 'b'"):
+        seen("a", "b")
+
+
 def test_courses_hold_looks_as_rows_of_their_own(tmp_path: Path) -> None:
     rows = [
         step("grpo-seed0", 1, FIRST, 0.125),

@@ -80,16 +80,21 @@ def test_answers_that_read_nothing_are_shares_of_partial_passes(run: Facts) -> N
 
 
 def test_calls_are_counted_among_the_answers_that_pass(run: Facts) -> None:
-    found = ch10_tests.among(run, ["start"], [1, 2], "sorted")
-    assert (found.passing, found.calling) == (0.5, 0.5)
-    assert ch10_tests.among(run, ["start"], [1, 2], "sort").calling == 0.5
-    assert ch10_tests.among(run, ["start", "arm-seed0"], [3], "sorted").passing == 0.25
+    found = ch10_tests.part(run, ["arm-seed0"], [1, 2], "sorted")
+    assert (found.before, found.after, found.calling) == (0.5, 0.5, 1)
+    assert ch10_tests.part(run, ["arm-seed0"], [3], "sort").calling == 0
 
 
 def test_what_tasks_make_of_a_gain_can_be_more_than_all_of_it(run: Facts) -> None:
     # Task 1: +50 points, task 2: -50, task 3: +50.
-    assert ch10_tests.owed(run, ["arm-seed0"], [1]) == pytest.approx(1)
-    assert ch10_tests.owed(run, ["arm-seed0"], [1, 3]) == pytest.approx(2)
+    assert ch10_tests.part(run, ["arm-seed0"], [1], "f").owed == pytest.approx(1)
+    assert ch10_tests.part(run, ["arm-seed0"], [1, 3], "f").owed == pytest.approx(2)
+
+
+def test_methods_are_calls_too(run: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [answer("start", 1, ONE, 1), answer("arm-seed0", 1, METHOD, 3), answer("arm-seed0", 1, SORT, 3)]
+    monkeypatch.setattr(Facts, "samples", lambda _: rows)
+    assert ch10_tests.part(run, ["arm-seed0"], [1], "sort").calling == 0.5
 
 
 def test_tasks_solved_again_are_told_from_new_ones(run: Facts) -> None:
