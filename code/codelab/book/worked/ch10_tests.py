@@ -1,7 +1,7 @@
 """What models of several runs answered to test tasks, training by training, for chapter 10.
 
 Answers are counted, and programs read as syntax trees; nothing is executed. Not covered: scores and differences, which
-are in the records, and the shapes of programs (:mod:`codelab.book.worked.ch10_programs`).
+are in the records, and how a program's shape is read (:mod:`codelab.book.worked.ch10_programs`).
 """
 
 import ast
@@ -12,7 +12,7 @@ from typing import Any
 from codelab.book.facts import Facts
 from codelab.book.worked import ch10, contest, moved
 from codelab.book.worked.ch08 import CLASSES
-from codelab.book.worked.ch10_programs import answers, blind
+from codelab.book.worked.ch10_programs import answers, blind, shapes
 
 
 def written(sides: Sequence[tuple[Facts, Mapping[str, str]]], key: str = "t0.6") -> list[dict[str, Any]]:
@@ -23,8 +23,9 @@ def written(sides: Sequence[tuple[Facts, Mapping[str, str]]], key: str = "t0.6")
         key: the sampling setting.
 
     Returns:
-        ``name``; a column a class of failure, by the record's name; ``some``: some tests hold and not all; ``tokens``,
-        mean; ``kl``: nats a completion from the start at the last look, None for the start itself.
+        ``name``; a column a class of failure, by the record's name; ``some``: some tests hold and not all; ``kl``: nats
+        a completion from the start at the last look, None for the start itself; the columns of
+        :func:`codelab.book.worked.ch10_programs.shapes`.
     """
     rows = []
     for run, names in sides:
@@ -36,8 +37,8 @@ def written(sides: Sequence[tuple[Facts, Mapping[str, str]]], key: str = "t0.6")
                     "name": name,
                     **{kind: float(found.get(title, 0.0)) for kind, title in CLASSES.items()},
                     "some": partial(run, model, key),
-                    "tokens": run.number(f"{model}.{key}.tokens"),
                     "kl": last.get(model),
+                    **shapes(run, {model: name}, key)[0],
                 }
             )
     return rows
