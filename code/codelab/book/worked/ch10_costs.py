@@ -230,12 +230,6 @@ def work(
     ]
 
 
-def quickest(run: Facts) -> float:
-    """Seconds of training if every step took as long as the quickest one recorded: least over the run's trainings."""
-    frame = ch10.steps(run, whole=True)
-    return float((frame.groupby(["arm", "seed"])["step_seconds"].min() * frame["step"].max()).min())
-
-
 def _gain(run: Facts, arm: str, quantity: str = "t0.6.pass@1.difference") -> dict[str, Any]:
     metric = run.metric(f"{arm}.{quantity}")
     if metric.low is None or metric.high is None:

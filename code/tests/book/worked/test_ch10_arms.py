@@ -148,10 +148,6 @@ def test_work_is_counted_from_settings_and_draws(grpo: Facts) -> None:
         ch10_costs.work((grpo, {}), [(grpo, "both", "B")], grpo)
 
 
-def test_the_quickest_step_bounds_a_training(grpo: Facts) -> None:
-    assert ch10_costs.quickest(grpo) == 2 * 6
-
-
 def test_courses_and_ends_read_the_same_steps(grpo: Facts) -> None:
     frame = ch10_arms.course(grpo, {"grpo": "divided"})
     assert frame["name"].tolist() == ["divided", "divided"]
