@@ -1,13 +1,10 @@
 """What GRPO and DPO cost, side by side, and how GRPO's steps began and ended: chapter 10's tables of costs.
 
 Nothing is computed but sums of a stage's recorded phases, means over units and steps, shares of judging in single steps
-and maxima of memory. Not covered: what the cost bought (:mod:`codelab.book.worked.ch10`).
+and maxima of memory; a gain is the record's. Not covered: scores (:mod:`codelab.book.worked.contest`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
@@ -174,28 +171,6 @@ def judge(runs: Mapping[str, Facts]) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-@dataclass(frozen=True)
-class Waits:
-    """Steps whose judging was quick and steps that waited: median seconds of both, and the share of the latter."""
-
-    quick: float
-    waiting: float
-    share: float
-    gap: float
-
-
-def waits(*runs: Facts) -> Waits:
-    """Split the steps of all runs where the seconds of judging have their widest gap below the median.
-
-    Args:
-        runs: GRPO runs; every step counts, those of trainings that were cut off too.
-    """
-    found = sorted(float(value) for run in runs for value in ch10.steps(run)["judging_seconds"])
-    half = found[: len(found) // 2]
-    gap, at = max((after - before, place) for place, (before, after) in enumerate(pairwise(half), 1))
-    return Waits(median(found[:at]), median(found[at:]), 1 - at / len(found), gap)
 
 
 def work(

@@ -182,11 +182,3 @@ def test_judging_is_a_share_of_each_step(grpo: Facts) -> None:
     (row,) = ch10_costs.judge({"trl": grpo})
     assert (row["unit"], row["seconds"]) == ("grpo-seed0", pytest.approx(0.9))
     assert (row["most"], row["least"]) == (pytest.approx(0.2), 6)
-
-
-def test_steps_that_wait_are_told_by_the_widest_gap(tmp_path: Path) -> None:
-    seconds = (0.1, 0.12, 0.14, 0.6, 0.61, 0.62, 0.63, 0.64, 1.4)
-    rows = [step("grpo-seed0", place, FIRST, 0.1, judging_seconds=one) for place, one in enumerate(seconds, 1)]
-    found = ch10_costs.waits(run(tmp_path / "r" / "3", rows))
-    assert (found.quick, found.waiting) == (0.12, 0.625)
-    assert [found.share, found.gap] == pytest.approx([6 / 9, 0.46])
