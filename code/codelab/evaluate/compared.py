@@ -6,6 +6,7 @@ ones of their recipes, or runs that are named, in the results folder that this r
 them on the command line (``codelab compare``).
 """
 
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -42,6 +43,7 @@ class CompareRecipe(Recipe):
     kind: Literal["compare"]
     pairs: dict[str, Pair] = Field(min_length=1, description="by the name that metrics begin with")
     device: str | None = Field(default=None, description="part of the device's name, where a recipe ran on several")
+    without: list[int] = Field(default=[], description="ids of tasks that count in no pair; the recipe says why")
 
 
 RECIPE = CompareRecipe
@@ -62,14 +64,14 @@ def run(recipe: CompareRecipe, run: Run) -> None:
     with Meter(run).phase("compare"):
         for name, pair in recipe.pairs.items():
             models = (pair.first_model, pair.second_model)
-            found = compare_records(folders[pair.first], folders[pair.second], models=models)
+            found = compare_records(folders[pair.first], folders[pair.second], models=models, without=recipe.without)
             for one in found:
                 key = f"{name}.{_setting(one, found)}.pass@{one.k}.difference"
                 run.metric(key, **asdict(one.difference), unit="share")
                 if one.mcnemar:
                     run.metric(f"{key}.p", one.mcnemar.p_value, n=one.difference.n, method="McNemar, exact")
                 rows.append({"pair": name, **one.row()})
-            if same := same_greedy(folders[pair.first], folders[pair.second], models):
+            if same := same_greedy(folders[pair.first], folders[pair.second], models, recipe.without):
                 run.metric(f"{name}.greedy.identical", **asdict(same), unit="share")
     run.table("comparison", rows)
     for name, folder in folders.items():
@@ -95,7 +97,12 @@ def newest(results: Path, name: str, device: str | None) -> Path:
     return max(good)[1]
 
 
-def same_greedy(first: Path, second: Path, models: tuple[str | None, str | None] = (None, None)) -> Estimate | None:
+def same_greedy(
+    first: Path,
+    second: Path,
+    models: tuple[str | None, str | None] = (None, None),
+    without: Collection[int] = (),
+) -> Estimate | None:
     """Share of greedy completions that are the same text in both records; None where one has no greedy ones.
 
     It tells whether two records are of the same weights: other weights write other texts, another engine or number
@@ -104,7 +111,7 @@ def same_greedy(first: Path, second: Path, models: tuple[str | None, str | None]
     texts = [
         {
             row["task_id"]: row["text"]
-            for row in by_setting(folder, read_record(folder), model).get(GREEDY, ())
+            for row in by_setting(folder, read_record(folder), model, without).get(GREEDY, ())
             if "text" in row
         }
         for folder, model in zip((first, second), models, strict=True)

@@ -4,7 +4,7 @@ Not covered: records of other kinds, and records whose questions, prompt or limi
 difference would then not be the model's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def compare_records(
     second: Path,
     ks: Sequence[int] | None = None,
     models: tuple[str | None, str | None] = (None, None),
+    without: Collection[int] = (),
 ) -> list[Comparison]:
     """Compare two finished evaluations.
 
@@ -64,9 +65,10 @@ def compare_records(
         second: folder of the other record.
         ks: values of k; None for 1 and what both recipes name.
         models: of each record, the one whose answers count: needed where a record evaluates :data:`SEVERAL`.
+        without: ids of tasks that do not count.
 
     Raises:
-        UserError: not evaluations, damaged, or not of the same questions.
+        UserError: not evaluations, damaged, not of the same questions, or a task to be left out is not among them.
     """
     records = [read_record(folder) for folder in (first, second)]
     for folder, record, model in zip((first, second), records, models, strict=True):
@@ -78,7 +80,7 @@ def compare_records(
     named = [set(record.recipe.values["k"]) for record in records]
     wanted = sorted({1, *ks} if ks is not None else {1} | (named[0] & named[1]))
     left, right = (
-        by_setting(folder, record, model)
+        by_setting(folder, record, model, without)
         for folder, record, model in zip((first, second), records, models, strict=True)
     )
     return [
@@ -107,17 +109,31 @@ def _pairs(left: list[str], right: list[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def by_setting(folder: Path, record: Record, model: str | None = None) -> dict[str, list[Mapping[str, Any]]]:
+def by_setting(
+    folder: Path, record: Record, model: str | None = None, without: Collection[int] = ()
+) -> dict[str, list[Mapping[str, Any]]]:
     """Completions of the evaluated split by setting, those of one model where the record evaluates several.
 
+    Args:
+        folder: of the record.
+        record: what is in it.
+        model: whose answers count, where there are several.
+        without: ids of tasks that do not count.
+
     Raises:
-        UserError: the record has no completion of that model.
+        UserError: the record has no completion of that model, or none to a task that is to be left out.
     """
     split = record.recipe.values["questions"]["split"]
     groups: dict[str, list[Mapping[str, Any]]] = {}
+    left_out = set()
     for row in read_samples(folder):
         if row.get("split") == split and row.get("variant") == model:
-            groups.setdefault(row["setting"], []).append(row)
+            if row["task_id"] in without:
+                left_out.add(row["task_id"])
+            else:
+                groups.setdefault(row["setting"], []).append(row)
+    if unknown := set(without) - left_out:
+        raise UserError(f"{folder}: no completion to task {min(unknown)}, which is to be left out")
     if not groups:
         raise UserError(f"{folder}: no completion{f' of model {model!r}' if model else ''} on the split {split!r}")
     return groups

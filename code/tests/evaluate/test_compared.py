@@ -48,6 +48,22 @@ def test_differences_are_paired_and_named_by_what_was_asked_not_by_the_temperatu
     assert all(data.source.startswith(f"file:{data.name}/") and data.sha256 for data in found.data)
 
 
+def test_tasks_that_a_recipe_leaves_out_count_in_no_pair(tmp_path: Path) -> None:
+    def words(setting: str, task: int, index: int) -> dict[str, str]:
+        return {"text": f"mine {index}" if task == 11 else "same"}
+
+    record(tmp_path, "base", lambda *_: False, extra=lambda *_: {"text": "same"})
+    record(tmp_path, "good", lambda setting, task, index: task < 21, extra=words)
+    wanted = recipe(up={"first": "base", "second": "good"})
+    found = compared(tmp_path, wanted.model_copy(update={"without": [11, 12]})).metrics
+    for name in ("greedy.pass@1", "sampled.pass@2"):
+        one = found[f"up.{name}.difference"]
+        assert (one.value, one.n) == (pytest.approx(8 / 38), 38)
+    assert (found["up.greedy.identical"].value, found["up.greedy.identical"].n) == (1, 38)
+    with pytest.raises(UserError, match="no completion to task 9, which is to be left out"):
+        compared(tmp_path, wanted.model_copy(update={"without": [9, 11]}))
+
+
 def test_the_newest_success_counts_and_a_missing_one_is_one_line(tmp_path: Path, monkeypatch: Any) -> None:
     first = record(tmp_path, "base", lambda *_: False)
     later = first.with_name("20991231T000000Z-cpu")

@@ -1,21 +1,21 @@
 """What GRPO's arms scored and what their rewards were made of, for chapter 10.
 
 Of a stopped run only trainings that reached their end are read. Computed here: means over a training's first and last
-steps, the parts of the mean reward, which follow from the rungs and the recipe's weights, and ends of intervals set
-against each other. Paired differences are in records of kind ``compare``. Not covered: seconds
-(:mod:`codelab.book.worked.ch10_costs`) and what programs look like (:mod:`codelab.book.worked.ch10_programs`).
+steps, and the parts of the mean reward, which follow from the rungs and the recipe's weights. Paired differences are in
+the records. Not covered: seconds (:mod:`codelab.book.worked.ch10_costs`), answers to test tasks
+(:mod:`codelab.book.worked.ch10_tests`) and what programs look like (:mod:`codelab.book.worked.ch10_programs`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
-from codelab.book.formats import interval, show
+from codelab.book.formats import show
 from codelab.book.worked import ch10
 from codelab.book.worked.ch10_costs import QUANTITIES
 from codelab.errors import UserError
-from codelab.records import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,76 +33,71 @@ _SHOWN = (
     "reward", "rung_passes", "rung_some", "form", "hard_coded_some", "hard_coded", "distinct", "flat_groups",
     "kl_token_exact", "entropy", "length", "truncated", "engine_difference",
 )  # fmt: skip
+_POINTS, _COLUMNS = ("value", "low", "high"), ("difference", "low", "high")
 _SHARES = ("rung_passes", "rung_some", "hard_coded_some", "distinct", "flat_groups")
 
 
-@dataclass(frozen=True)
-class Apart:
-    """A difference of two scores and its ends if both intervals hold; shares of one."""
+def trainings(sides: Sequence[tuple[Facts, Mapping[str, str]]], k: int = 1, key: str = "t0.6") -> list[dict[str, Any]]:
+    """Paired differences of single trainings in percentage points, for :func:`codelab.book.figures.differences`.
 
-    value: float
-    low: float
-    high: float
-
-    @property
-    def points(self) -> str:
-        """In percentage points, ``+2.1 points (+0.1 to +4.4 points)``."""
-        return f"{show(self.value, '+.1f points', 'share')} ({interval(self.low, self.high, '+.1f points', 'share')})"
-
-    def row(self, name: str) -> dict[str, Any]:
-        """In percentage points, for :func:`codelab.book.figures.differences`."""
-        return {"name": name, "value": 100 * self.value, "low": 100 * self.low, "high": 100 * self.high}
-
-
-def apart(before: Metric, after: Metric) -> Apart:
-    """The second score minus the first, and the least and most that it is while both lie in their intervals.
-
-    Two 95 % intervals hold together with at least 90 %, however the scores depend on each other (Bonferroni); where
-    answers can be paired, the interval of the paired difference is narrower.
+    Args:
+        sides: runs with what the book calls their models, held against the run's start, or pairs of a ``compare`` run.
+        k: of pass@k.
+        key: the sampling setting.
 
     Raises:
-        UserError: a metric has no interval.
+        UserError: a run has no such difference.
     """
-    if before.low is None or before.high is None or after.low is None or after.high is None:
-        raise UserError("a score without an interval cannot be set against another")
-    return Apart(after.value - before.value, after.low - before.high, after.high - before.low)
-
-
-def scores(sides: Sequence[tuple[Facts, Mapping[str, str]]], quantity: str) -> "pd.DataFrame":
-    """One score of many models in per cent: columns ``name``, ``percent``, ``low`` and ``high``, in the order given.
-
-    Args:
-        sides: runs, each with its models' names in the record and in the book.
-        quantity: ``t0.6.pass@1``, say.
-    """
-    import pandas as pd  # noqa: PLC0415
-
     rows = []
     for run, names in sides:
+        table, column = ("by_seed", "model") if "by_seed" in run.record.tables else ("comparison", "pair")
+        found = {row[column]: row for row in run.record.tables[table] if (row["setting"], row["k"]) == (key, k)}
         for model, name in names.items():
-            metric = run.metric(f"{model}.{quantity}")
-            low, high = (100 * end if end is not None else None for end in (metric.low, metric.high))
-            rows.append({"name": name, "percent": 100 * metric.value, "low": low, "high": high})
-    return pd.DataFrame(rows)
+            if model not in found:
+                raise UserError(f"{run.folder}: no paired difference of {model!r} at {key}, pass@{k}")
+            row = found[model]
+            points = {part: 100 * row[where] for part, where in zip(_POINTS, _COLUMNS, strict=True)}
+            rows.append({"name": name, "verdict": row["verdict"], **points})
+    return rows
 
 
-def paired(run: Facts, names: Mapping[str, str], key: str = "t0.6") -> list[dict[str, Any]]:
-    """Sampled differences of a ``compare`` record in percentage points, for :func:`codelab.book.figures.differences`.
+class Verdicts:
+    """What the paired comparisons of several runs say: ``better``, ``worse`` or ``no difference shown``.
 
     Args:
-        run: of kind ``compare``.
-        names: its pairs, and what the book calls them.
-        key: the sampling setting.
+        runs: with arms, held against their start (means and single trainings), or of kind ``compare``.
     """
-    frame = run.frame("comparison")
-    rows = []
-    for pair, name in names.items():
-        for row in frame[(frame["pair"] == pair) & (frame["setting"] == key)].to_dict("records"):
-            points = {
-                part: 100 * row[column] for part, column in (("value", "difference"), ("low", "low"), ("high", "high"))
-            }
-            rows.append({"name": f"{name}: pass@{row['k']}", "verdict": row["verdict"], **points})
-    return rows
+
+    def __init__(self, *runs: Facts) -> None:
+        self._rows = [
+            (row.get("pair") or row["model"], row["setting"], row["k"], row["verdict"])
+            for run in runs
+            for table in ("comparison", "by_seed")
+            for row in run.record.tables.get(table, ())
+        ]
+
+    def __call__(self, *names: str, k: int = 1, key: str = "t0.6") -> list[str]:
+        """Verdicts of the models or pairs whose names match, in the order of the names and then of the records.
+
+        Args:
+            names: with ``?`` and ``*`` as in file names.
+            k: of pass@k.
+            key: the sampling setting.
+
+        Raises:
+            UserError: a name matches nothing.
+        """
+        found: list[str] = []
+        for pattern in names:
+            mine = [
+                verdict
+                for name, setting, size, verdict in self._rows
+                if fnmatchcase(name, pattern) and (setting, size) == (key, k)
+            ]
+            if not mine:
+                raise UserError(f"no comparison is called {pattern!r} at {key}, pass@{k}")
+            found += mine
+        return found
 
 
 def course(run: Facts, names: Mapping[str, str]) -> "pd.DataFrame":
@@ -201,19 +196,6 @@ def rise(run: Facts, arm: str, width: int = 5) -> Rise:
         raise UserError(f"{run.folder}: sandbox faults in {arm}: the mean reward is not that of all rungs")
     form, tests, passing = (last[part] - first[part] for part in ("form", "tests", "passing"))
     return Rise(first["reward"], last["reward"], form, tests, passing)
-
-
-def partial(run: Facts, model: str, key: str = "t0.6") -> float:
-    """Share of a model's answers for which some tests hold and not all.
-
-    Args:
-        run: a run with arms.
-        model: of the record.
-        key: the sampling setting.
-    """
-    frame = run.frame(f"{model}.tests_passed")
-    mine = frame[frame["setting"] == key]
-    return float(mine[(mine["held"] > 0) & (mine["held"] < mine["of"])]["share"].sum())
 
 
 def pool_passes(run: Facts) -> float:

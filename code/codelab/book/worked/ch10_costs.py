@@ -1,18 +1,16 @@
 """What GRPO and DPO cost, side by side, and how GRPO's steps began and ended: chapter 10's tables of costs.
 
 Nothing is computed but sums of a stage's recorded phases, means over units and steps, shares of judging in single steps
-and maxima of memory. Not covered: what the cost bought (:mod:`codelab.book.worked.ch10`).
+and maxima of memory; a gain is the record's. Not covered: scores (:mod:`codelab.book.worked.contest`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
-from codelab.book.formats import show
+from codelab.book.formats import interval, show
 from codelab.book.worked import ch10
+from codelab.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,51 +173,43 @@ def judge(runs: Mapping[str, Facts]) -> list[dict[str, Any]]:
     return rows
 
 
-@dataclass(frozen=True)
-class Waits:
-    """Steps whose judging was quick and steps that waited: median seconds of both, and the share of the latter."""
-
-    quick: float
-    waiting: float
-    share: float
-    gap: float
-
-
-def waits(*runs: Facts) -> Waits:
-    """Split the steps of all runs where the seconds of judging have their widest gap below the median.
+def work(
+    grpo: tuple[Facts, Mapping[str, str]], pairs: Sequence[tuple[Facts, str, str]], origin: Facts
+) -> list[dict[str, Any]]:
+    """What one trained model takes by settings and counts, and what it gains: a row an arm.
 
     Args:
-        runs: GRPO runs; every step counts, those of trainings that were cut off too.
-    """
-    found = sorted(float(value) for run in runs for value in ch10.steps(run)["judging_seconds"])
-    half = found[: len(found) // 2]
-    gap, at = max((after - before, place) for place, (before, after) in enumerate(pairwise(half), 1))
-    return Waits(median(found[:at]), median(found[at:]), 1 - at / len(found), gap)
-
-
-def work(grpo: Facts, dpo: Facts, origin: Facts) -> list[dict[str, Any]]:
-    """What one trained model takes by settings and counts: a row a method.
-
-    Args:
-        grpo: a GRPO run whose prompts were filtered by samples of the start.
-        dpo: a DPO run.
-        origin: the run that drew the samples of its pairs.
+        grpo: a GRPO run whose prompts were filtered by samples of the start, and what the book calls its arms.
+        pairs: DPO runs, each with its arm and what the book calls it.
+        origin: the run that drew the samples of their pairs.
 
     Returns:
-        ``method``; completions ``before`` training, once for all seeds, and ``during`` it; optimiser ``steps``;
-        ``texts`` that gradients were taken of, a pair counting as two.
+        ``name``; completions ``before`` training, once for all seeds, and ``during`` it; optimiser ``steps``;
+        ``texts`` that gradients were taken of, a pair counting as two unless the chosen side alone has a loss; ``gain``
+        in sampled pass@1 (a share) and its interval ``ci`` as text.
     """
-    values, mine = grpo.record.recipe.values, dpo.record.recipe.values["training"]
-    training, pool = values["training"], grpo.frame("pool")
+    run, arms = grpo
+    training, pool = run.record.recipe.values["training"], run.frame("pool")
     during = training["steps"] * training["completions"]
-    asked = int(pool[pool["source"] == "all"]["tasks"].sum()) * values["prompts"]["filter"]["samples"]
+    asked = int(pool[pool["source"] == "all"]["tasks"].sum()) * run.record.recipe.values["prompts"]["filter"]["samples"]
     drawn = int(origin.frame("drawn")["samples"].sum())
-    texts = 2 * mine["steps"] * mine["batch"]
-    rows = (
-        ("GRPO, one model", asked, during, training["steps"], during),
-        ("DPO with likelihood, one model", drawn, 0, mine["steps"], texts),
-    )
-    return [dict(zip(("method", "before", "during", "steps", "texts"), row, strict=True)) for row in rows]
+    rows = [(run, arm, name, asked, during, training["steps"], during) for arm, name in arms.items()]
+    for one, arm, name in pairs:
+        mine = one.record.recipe.values
+        sides = 1 if mine["arms"][arm]["loss"] == ["sft"] else 2
+        steps = mine["training"]["steps"]
+        rows.append((one, arm, name, drawn, 0, steps, sides * steps * mine["training"]["batch"]))
+    return [
+        dict(zip(("name", "before", "during", "steps", "texts"), counts, strict=True)) | _gain(one, arm)
+        for one, arm, *counts in rows
+    ]
+
+
+def _gain(run: Facts, arm: str, quantity: str = "t0.6.pass@1.difference") -> dict[str, Any]:
+    metric = run.metric(f"{arm}.{quantity}")
+    if metric.low is None or metric.high is None:
+        raise UserError(f"{run.folder}: {arm}.{quantity} has no interval")
+    return {"gain": metric.value, "ci": str(interval(100 * metric.low, 100 * metric.high, "+.1f"))}
 
 
 def _mean(values: Sequence[float]) -> float:

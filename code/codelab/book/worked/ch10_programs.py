@@ -8,12 +8,14 @@ import ast
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from codelab.book.facts import Facts
 from codelab.book.formats import Markdown
 from codelab.book.worked.ch08 import shown
 from codelab.errors import UserError
 
+_READ: WeakKeyDictionary[Facts, list[dict[str, Any]]] = WeakKeyDictionary()
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -136,6 +138,12 @@ def lost(run: Facts, before: str, after: str, also: str, most_lines: int = 12) -
     return Markdown("\n\n".join(parts))
 
 
+def blind(text: str) -> bool:
+    """Whether the function reads none of its arguments, and has some."""
+    function = _function(text)
+    return function is not None and _deaf(function)
+
+
 def answers(run: Facts, model: str, key: str = "t0.6") -> list[dict[str, Any]]:
     """A model's evaluated answers of one setting, on the split that the run evaluates.
 
@@ -145,12 +153,19 @@ def answers(run: Facts, model: str, key: str = "t0.6") -> list[dict[str, Any]]:
     split = run.record.recipe.values["questions"]["split"]
     mine = [
         row
-        for row in run.samples()
+        for row in _rows(run)
         if row.get("variant") == model and row.get("setting") == key and row.get("split") == split
     ]
     if not mine:
         raise UserError(f"{run.folder}: no answers of {model} at {key} on {split}")
     return mine
+
+
+def _rows(run: Facts) -> list[dict[str, Any]]:
+    """A run's samples, read once as long as the run is in use: a chapter asks for many models of it."""
+    if run not in _READ:
+        _READ[run] = run.samples()
+    return _READ[run]
 
 
 def _function(text: str) -> ast.FunctionDef | None:

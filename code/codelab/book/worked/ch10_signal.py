@@ -1,12 +1,10 @@
-"""Chapter 10 before any training: what groups of recorded completions show, and what a step would take.
+"""Chapter 10 before any training: what groups of recorded completions show.
 
-Shares and intervals are the record's (kind ``signal``); here they are chosen, named and put into per cent. A step's
-seconds are an estimate: rates of other runs, scaled to its completions. Not covered: the runs of kind ``grpo``
-(:mod:`codelab.book.worked.ch10`).
+Shares and intervals are the record's (kind ``signal``); here they are chosen, named and put into per cent. Not covered:
+the runs of kind ``grpo`` (:mod:`codelab.book.worked.ch10`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from codelab.book.facts import Facts
@@ -79,67 +77,3 @@ def overview(
                 }
             )
     return rows
-
-
-@dataclass(frozen=True)
-class Step:
-    """Seconds of one step, estimated; ``slow`` are the less favourable ones."""
-
-    sampling: float
-    sampling_slow: float
-    judging: float
-    judging_slow: float
-    training: float
-
-    @property
-    def share(self) -> float:
-        """The judge's share at the rates as recorded."""
-        return self.judging / (self.sampling + self.judging + self.training)
-
-    @property
-    def share_slow(self) -> float:
-        """The judge's share with the slower judge and the faster sampler."""
-        return self.judging_slow / (self.sampling + self.judging_slow + self.training)
-
-    @property
-    def share_most(self) -> float:
-        """The judge's share with the slower judge and a sampler that takes no time."""
-        return self.judging_slow / (self.judging_slow + self.training)
-
-
-def step(dpo: Facts, asked: Facts, completions: int, workers: int) -> Step:
-    """What a step of so many completions would take, from runs that took no such step.
-
-    Sampling: the rate at which question 8 drew for pairs, and (slow) that of a batch of prompts. Judging: question 8's
-    rate on all cores of its machine, and (slow) with as many workers as the recipe says, if speed goes with workers.
-    Training: DPO's seconds a step, per text of its pairs; GRPO's pass over the reference is not in it.
-
-    Args:
-        dpo: a run that drew completions and trained on pairs.
-        asked: a run with ``gpt2.transformers.asked.completions_per_second``.
-        completions: of the step.
-        workers: of the judge.
-    """
-    drawn = float(dpo.frame("drawn")["samples"].sum())
-    training = dpo.record.recipe.values["training"]
-    units = [phase for phase in dpo.record.phases if phase.name == "train"]
-    seconds = sum(phase.seconds for phase in units) / len(units)
-    judging = completions * dpo.phase("execute", "pairs").seconds / drawn
-    return Step(
-        sampling=completions * dpo.phase("generate", "pairs").seconds / drawn,
-        sampling_slow=completions / asked.number("gpt2.transformers.asked.completions_per_second"),
-        judging=judging,
-        judging_slow=judging * max(1.0, dpo.record.environment.cores / workers),
-        training=completions * seconds / (training["steps"] * training["batch"] * 2),
-    )
-
-
-def judged(bench: Facts, completions: int, workers: int) -> float:
-    """Seconds that judging so many programs takes by a benchmark's CPU time a wrong program, if workers do not wait.
-
-    Args:
-        bench: a run of the evaluator's benchmark.
-        completions: programs.
-        workers: of the judge.
-    """
-    return completions * bench.number("mutants_codelab_w1_cpu_seconds_per_sample") / workers

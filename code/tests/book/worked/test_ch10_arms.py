@@ -35,8 +35,6 @@ def run(folder: Path, rows: list[dict[str, Any]], **tables: list[dict[str, Any]]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "steps.csv").write_text(to_csv(rows))
     metrics = {
-        "start.t0.6.pass@1": Metric(value=0.02, low=0.01, high=0.03),
-        "grpo-seed0.t0.6.pass@1": Metric(value=0.05, low=0.04, high=0.06),
         "grpo-seed0.greedy.pass@1": Metric(value=0.05, low=0.04, high=0.06),
         "grpo-seed0.step_seconds": Metric(value=6),
     } | {f"grpo-seed0.{part}_share": Metric(value=0.1) for part in ("judging", "sampling", "training")}
@@ -57,12 +55,7 @@ def grpo(tmp_path: Path) -> Facts:
     rows = [step("grpo-seed0", 1, FIRST, 0.125), step("grpo-seed0", 2, LAST, 0.525, judging_seconds=1.2)]
     rows.append(step("grpo-seed1", 1, LAST, 0.9, judging_seconds=0.1))
     pool = [{"source": "all", "tasks": 100, "prompts": 160, "pass@1": 0.02}]
-    tests = [
-        {"split": "test", "setting": setting, "held": held, "of": 3, "count": 1, "share": share}
-        for setting, shares in (("greedy", (1, 0, 0, 0)), ("t0.6", (0.5, 0.25, 0.125, 0.125)))
-        for held, share in enumerate(shares)
-    ]
-    return run(tmp_path / "r" / "1", rows, pool=pool, **{"start.tests_passed": tests})
+    return run(tmp_path / "r" / "1", rows, pool=pool)
 
 
 def test_a_training_that_was_cut_off_is_left_out(grpo: Facts) -> None:
@@ -88,35 +81,37 @@ def test_a_rise_with_sandbox_faults_is_refused(tmp_path: Path) -> None:
         ch10_arms.rise(run(tmp_path / "r" / "2", rows), "grpo", width=1)
 
 
-def test_ends_of_intervals_are_set_against_each_other(grpo: Facts) -> None:
-    found = ch10_arms.apart(grpo.metric("start.t0.6.pass@1"), grpo.metric("grpo-seed0.t0.6.pass@1"))
-    assert [found.value, found.low, found.high] == pytest.approx([0.03, 0.01, 0.05])
-    assert found.points.replace("\N{NO-BREAK SPACE}", " ") == "+3.0 points (+1.0 to +5.0 points)"
-    assert found.row("x") == {"name": "x", "value": pytest.approx(3), "low": pytest.approx(1), "high": pytest.approx(5)}
-    with pytest.raises(UserError, match="without an interval"):
-        ch10_arms.apart(Metric(value=1.0), grpo.metric("start.t0.6.pass@1"))
-
-
-def test_scores_and_paired_differences_are_in_per_cent(grpo: Facts) -> None:
-    frame = ch10_arms.scores([(grpo, {"start": "start"}), (grpo, {"grpo-seed0": "GRPO"})], "t0.6.pass@1")
-    assert frame["name"].tolist() == ["start", "GRPO"]
-    assert frame.iloc[1][["percent", "low", "high"]].tolist() == [5, 4, 6]
-    rows = [
-        {
-            "pair": "a",
-            "setting": setting,
-            "k": k,
-            "difference": 0.01 * k,
-            "low": -0.01,
-            "high": 0.2,
-            "verdict": "better",
-        }
+def test_differences_of_trainings_are_read_from_the_run_or_from_a_comparison(grpo: Facts, tmp_path: Path) -> None:
+    table = [
+        {"setting": setting, "k": k, "difference": 0.01 * k, "low": -0.01, "high": 0.2, "verdict": "x", name: "a"}
+        for name in ("model", "pair")
         for setting, k in (("greedy", 1), ("t0.6", 1), ("t0.6", 10))
     ]
-    grpo.record.tables["comparison"] = rows
-    found = ch10_arms.paired(grpo, {"a": "A over B"})
-    assert [row["name"] for row in found] == ["A over B: pass@1", "A over B: pass@10"]
-    assert (found[1]["value"], found[1]["low"], found[1]["verdict"]) == (10, -1, "better")
+    grpo.record.tables["by_seed"] = table[:3]
+    other = run(tmp_path / "r" / "5", [], comparison=table[3:])
+    found = ch10_arms.trainings([(grpo, {"a": "A"}), (other, {"a": "B"})], 10)
+    assert [(row["name"], row["value"], row["low"], row["high"]) for row in found] == [
+        ("A", 10, -1, 20), ("B", 10, -1, 20),
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="no paired difference of 'b'"):
+        ch10_arms.trainings([(other, {"b": "B"})])
+
+
+def test_verdicts_are_found_by_name_over_several_records(grpo: Facts, tmp_path: Path) -> None:
+    row = {"setting": "t0.6", "k": 1}
+    grpo.record.tables["comparison"] = [row | {"model": "a", "verdict": "better"}]
+    grpo.record.tables["by_seed"] = [
+        row | {"model": "a-seed0", "verdict": "worse"}, row | {"model": "a-seed1", "verdict": "better"},
+        row | {"model": "a-seed1", "setting": "greedy", "verdict": "worse"},
+        row | {"model": "a-seed1", "k": 10, "verdict": "no difference shown"},
+    ]  # fmt: skip
+    other = run(tmp_path / "r" / "6", [], comparison=[row | {"pair": "a-over-b0", "verdict": "worse"}])
+    seen = ch10_arms.Verdicts(grpo, other)
+    assert seen("a-seed?", "a") == ["worse", "better", "better"]
+    assert seen("a-over-b?") == ["worse"]
+    assert (seen("a-seed1", k=10), seen("a*", key="greedy")) == (["no difference shown"], ["worse"])
+    with pytest.raises(UserError, match="no comparison is called 'b'"):
+        seen("a", "b")
 
 
 def test_courses_hold_looks_as_rows_of_their_own(tmp_path: Path) -> None:
@@ -131,12 +126,26 @@ def test_courses_hold_looks_as_rows_of_their_own(tmp_path: Path) -> None:
 
 
 def test_work_is_counted_from_settings_and_draws(grpo: Facts) -> None:
-    grpo.record.recipe.values["prompts"]["filter"]["samples"] = 16
-    grpo.record.recipe.values["training"] = {"steps": 25, "completions": 512, "batch": 32}
+    values = grpo.record.recipe.values
+    values["prompts"]["filter"]["samples"] = 16
+    values["training"] = {"steps": 25, "completions": 512, "batch": 32}
+    values["arms"] |= {"both": {"loss": ["sigmoid", "sft"]}, "alone": {"loss": ["sft"]}}
     grpo.record.tables["drawn"] = [{"samples": 30}, {"samples": 12}]
-    mine, other = ch10_costs.work(grpo, grpo, grpo)
-    assert (mine["before"], mine["during"], mine["steps"], mine["texts"]) == (1600, 12800, 25, 12800)
-    assert (other["before"], other["during"], other["steps"], other["texts"]) == (42, 0, 25, 1600)
+    gain = Metric(value=0.02, low=0.01, high=0.03)
+    grpo.record.metrics |= {f"{arm}.t0.6.pass@1.difference": gain for arm in ("grpo", "both", "alone")}
+    mine, both, alone = ch10_costs.work((grpo, {"grpo": "GRPO"}), [(grpo, "both", "B"), (grpo, "alone", "A")], grpo)
+    assert (mine["name"], mine["before"], mine["during"], mine["steps"], mine["texts"]) == (
+        "GRPO",
+        1600,
+        12800,
+        25,
+        12800,
+    )
+    assert (both["before"], both["during"], both["steps"], both["texts"]) == (42, 0, 25, 1600)
+    assert (alone["texts"], alone["gain"], alone["ci"]) == (800, 0.02, "+1.0 to +3.0")
+    grpo.record.metrics["both.t0.6.pass@1.difference"] = Metric(value=0.02)
+    with pytest.raises(UserError, match="has no interval"):
+        ch10_costs.work((grpo, {}), [(grpo, "both", "B")], grpo)
 
 
 def test_courses_and_ends_read_the_same_steps(grpo: Facts) -> None:
@@ -146,10 +155,6 @@ def test_courses_and_ends_read_the_same_steps(grpo: Facts) -> None:
     rows = {row["quantity"]: (row["d_first"], row["d_last"]) for row in ch10_arms.ends(grpo, {"grpo": "d"}, width=1)}
     assert rows["Mean reward"] == ("0.125", "0.525")
     assert rows["Do not run to an answer"] == ("75.0\N{NO-BREAK SPACE}%", "0.0\N{NO-BREAK SPACE}%")
-
-
-def test_partial_passes_leave_out_none_and_all(grpo: Facts) -> None:
-    assert ch10_arms.partial(grpo, "start") == 0.375
 
 
 def test_the_pool_is_weighted_by_its_repeats(grpo: Facts) -> None:
@@ -177,11 +182,3 @@ def test_judging_is_a_share_of_each_step(grpo: Facts) -> None:
     (row,) = ch10_costs.judge({"trl": grpo})
     assert (row["unit"], row["seconds"]) == ("grpo-seed0", pytest.approx(0.9))
     assert (row["most"], row["least"]) == (pytest.approx(0.2), 6)
-
-
-def test_steps_that_wait_are_told_by_the_widest_gap(tmp_path: Path) -> None:
-    seconds = (0.1, 0.12, 0.14, 0.6, 0.61, 0.62, 0.63, 0.64, 1.4)
-    rows = [step("grpo-seed0", place, FIRST, 0.1, judging_seconds=one) for place, one in enumerate(seconds, 1)]
-    found = ch10_costs.waits(run(tmp_path / "r" / "3", rows))
-    assert (found.quick, found.waiting) == (0.12, 0.625)
-    assert [found.share, found.gap] == pytest.approx([6 / 9, 0.46])

@@ -1,4 +1,4 @@
-"""Chapter 10's shares keep the record's numbers; the estimate of a step is the sum that its docstring says."""
+"""Chapter 10's shares keep the record's numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from codelab.book.facts import Facts
 from codelab.book.worked import ch10_signal
-from codelab.records import Environment, Metric, Phase, Record
+from codelab.records import Environment, Metric, Record
 from codelab.records.schema import CodeFacts, RecipeFacts
 
 
@@ -46,31 +46,3 @@ def test_a_row_for_each_size_that_a_source_has(signal: Facts) -> None:
         "source": "GPT-2", "temperature": "0.8", "pass@1": 0.03, "group": 8, "flat_pass": 0.75, "flat_graded": 0.1,
         "form": 0.4, "solving": 0.25, "solving_groups": 2.0, "advantage": 0.2,
     }  # fmt: skip
-
-
-def test_a_step_is_scaled_from_the_rates_of_other_runs() -> None:
-    phases = [
-        Phase(name="generate", variant="pairs", seconds=10), Phase(name="execute", variant="pairs", seconds=4),
-        Phase(name="train", variant="a", seconds=5), Phase(name="train", variant="b", seconds=7),
-    ]  # fmt: skip
-    dpo = facts(
-        {"training": {"steps": 3, "batch": 10}}, phases=phases, tables={"drawn": [{"samples": 600}, {"samples": 400}]}
-    )
-    name = "gpt2.transformers.asked.completions_per_second"
-    found = ch10_signal.step(dpo, facts({}, metrics={name: Metric(value=50.0)}), 100, workers=16)
-    # 1,000 drawn in 10 s and judged in 4; 3 steps of 10 pairs are 60 texts in 6 s.
-    assert found == ch10_signal.Step(
-        sampling=1.0, sampling_slow=2.0, judging=pytest.approx(0.4), judging_slow=pytest.approx(0.8), training=10.0
-    )
-    assert found.share == pytest.approx(0.4 / 11.4)
-    assert found.share_slow == pytest.approx(0.8 / 11.8)
-    assert found.share_most == pytest.approx(0.8 / 10.8)
-    assert (
-        ch10_signal.step(dpo, facts({}, metrics={name: Metric(value=50.0)}), 100, workers=64).judging_slow
-        == found.judging
-    )
-
-
-def test_wrong_programs_judged_by_their_cpu_time() -> None:
-    bench = facts({}, metrics={"mutants_codelab_w1_cpu_seconds_per_sample": Metric(value=0.02)})
-    assert ch10_signal.judged(bench, 400, 16) == pytest.approx(0.5)
