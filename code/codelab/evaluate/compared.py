@@ -9,12 +9,12 @@ them on the command line (``codelab compare``).
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from codelab.errors import UserError
-from codelab.evaluate.comparison import Comparison, by_setting, compare_records
+from codelab.evaluate.comparison import Comparison, Models, by_setting, compare_records
 from codelab.evaluate.metrics import Estimate, wilson
 from codelab.evaluate.report import GREEDY
 from codelab.measure import Meter
@@ -25,6 +25,9 @@ SAMPLED = "sampled"
 """Setting of a metric where each model has one temperature, which may be its own; the table says which."""
 
 
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class Pair(Strict):
     """Two evaluations by their folders below ``results``; the difference is the second minus the first.
 
@@ -33,8 +36,10 @@ class Pair(Strict):
 
     first: str
     second: str
-    first_model: str | None = Field(default=None, description="of a record that evaluates several: whose answers")
-    second_model: str | None = Field(default=None, description="the same of the second record")
+    first_model: str | Names | None = Field(
+        default=None, description="of a record that evaluates several: whose answers; of more than one, averaged a task"
+    )
+    second_model: str | Names | None = Field(default=None, description="the same of the second record")
 
 
 class CompareRecipe(Recipe):
@@ -100,21 +105,24 @@ def newest(results: Path, name: str, device: str | None) -> Path:
 def same_greedy(
     first: Path,
     second: Path,
-    models: tuple[str | None, str | None] = (None, None),
+    models: tuple[Models, Models] = (None, None),
     without: Collection[int] = (),
 ) -> Estimate | None:
-    """Share of greedy completions that are the same text in both records; None where one has no greedy ones.
+    """Share of greedy completions that are the same text in both records; None where one has none, or several a task.
 
     It tells whether two records are of the same weights: other weights write other texts, another engine or number
     type mostly the same ones (``codelab.evaluate.agreement``).
     """
+    one = [model for model in models if model is None or isinstance(model, str)]
+    if len(one) < len(models):
+        return None
     texts = [
         {
             row["task_id"]: row["text"]
             for row in by_setting(folder, read_record(folder), model, without).get(GREEDY, ())
             if "text" in row
         }
-        for folder, model in zip((first, second), models, strict=True)
+        for folder, model in zip((first, second), one, strict=True)
     ]
     both = texts[0].keys() & texts[1].keys()
     return wilson(sum(texts[0][task] == texts[1][task] for task in both), len(both)) if both else None

@@ -7,6 +7,7 @@ difference would then not be the model's.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from codelab.errors import UserError
@@ -17,6 +18,9 @@ from codelab.records import Record, read_record, read_samples
 
 SEVERAL = ("dpo", "grpo")
 """Kinds of record that evaluate several models under the conditions of one recipe."""
+Models = str | Sequence[str] | None
+"""Of a record of several models, the one whose answers count, or those whose scores are averaged task by task."""
+_Rows = list[Mapping[str, Any]]
 _SAME = ("questions", "max_new_tokens", "top_p")
 
 
@@ -52,7 +56,7 @@ def compare_records(
     first: Path,
     second: Path,
     ks: Sequence[int] | None = None,
-    models: tuple[str | None, str | None] = (None, None),
+    models: tuple[Models, Models] = (None, None),
     without: Collection[int] = (),
 ) -> list[Comparison]:
     """Compare two finished evaluations.
@@ -64,7 +68,8 @@ def compare_records(
         first: folder of the base's record.
         second: folder of the other record.
         ks: values of k; None for 1 and what both recipes name.
-        models: of each record, the one whose answers count: needed where a record evaluates :data:`SEVERAL`.
+        models: of each record, whose answers count: needed where a record evaluates :data:`SEVERAL`. Several, the
+            trainings of one recipe, are averaged task by task: the interval is then over tasks, for their mean.
         without: ids of tasks that do not count.
 
     Raises:
@@ -80,22 +85,32 @@ def compare_records(
     named = [set(record.recipe.values["k"]) for record in records]
     wanted = sorted({1, *ks} if ks is not None else {1} | (named[0] & named[1]))
     left, right = (
-        by_setting(folder, record, model, without)
+        _by_model(folder, record, model, without)
         for folder, record, model in zip((first, second), records, models, strict=True)
     )
     return [
         _compare(name, left[name], other, right[other], k)
         for name, other in _pairs(list(left), list(right))
         for k in wanted
-        if k <= min(*counts(left[name])[1].tolist(), *counts(right[other])[1].tolist())
+        if k <= min(least for rows in (*left[name], *right[other]) for least in counts(rows)[1].tolist())
     ]
 
 
-def _compare(
-    name: str, left: list[Mapping[str, Any]], other: str, right: list[Mapping[str, Any]], k: int
-) -> Comparison:
-    first, second = match(task_scores(left, k), task_scores(right, k))
-    exact = mcnemar(first, second) if name == other == GREEDY else None
+def _by_model(folder: Path, record: Record, models: Models, without: Collection[int]) -> dict[str, list[_Rows]]:
+    names = [models] if models is None or isinstance(models, str) else list(models)
+    groups = [by_setting(folder, record, name, without) for name in names]
+    asked = [setting for setting in groups[0] if all(setting in group for group in groups)]
+    return {setting: [group[setting] for group in groups] for setting in asked}
+
+
+def _scores(models: list[_Rows], k: int) -> dict[int, float]:
+    each = [task_scores(rows, k) for rows in models]
+    return {task: fmean(scores[task] for scores in each) for task in each[0]}
+
+
+def _compare(name: str, left: list[_Rows], other: str, right: list[_Rows], k: int) -> Comparison:
+    first, second = match(_scores(left, k), _scores(right, k))
+    exact = mcnemar(first, second) if name == other == GREEDY and len(left) == len(right) == 1 else None
     return Comparison(
         name, other, k, float(first.mean()), float(second.mean()), paired_difference(first, second), exact
     )

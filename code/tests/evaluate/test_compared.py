@@ -144,3 +144,14 @@ def test_the_recipe_of_the_data_mixes_names_what_the_evaluations_are_called() ->
         for output in outputs
     }
     assert {name for pair in wanted.pairs.values() for name in (pair.first, pair.second)} <= names
+
+
+def test_a_pair_may_average_the_trainings_of_a_record(tmp_path: Path) -> None:
+    several(tmp_path, "arms", "seed0", lambda setting, task, index: task < 31)
+    record(tmp_path, "base", lambda setting, task, index: task < 21)
+    pair: dict[str, Any] = {"first": "base", "second": "arms", "second_model": ["seed0", "seed0"]}
+    found = compared(tmp_path, recipe(all=pair)).metrics
+    assert found["all.sampled.pass@1.difference"].value == pytest.approx(10 / 40)
+    assert "all.greedy.identical" not in found, "two answers a task have no one text"
+    with pytest.raises(ValueError, match="second_model"):
+        recipe(all=pair | {"second_model": []})

@@ -132,3 +132,29 @@ def test_evaluate_refuses_a_recipe_of_another_kind(tmp_path):
     said = CliRunner().invoke(app, ["evaluate", "--recipe", str(path)])
     assert isinstance(said.exception, UserError)
     assert "expected evaluate" in str(said.exception)
+
+
+def test_trainings_of_a_recipe_are_averaged_task_by_task(tmp_path):
+    def trained(setting, task, index):
+        return {"variant": ("a", "b")[index % 2]}
+
+    start = several(tmp_path, "start", "start", lambda setting, task, index: task < 15)
+    both = record(tmp_path, "both", lambda setting, task, index: task < (21, 31)[index % 2], extra=trained)
+    path = both / "record.json"
+    path.write_text(path.read_text().replace('"kind": "evaluate"', '"kind": "dpo"'))
+    pooled, one, other = (
+        {(item.setting, item.k): item for item in compare_records(start, both, models=("start", names))}["t0.6", 1]
+        for names in (("a", "b"), "a", ("b",))
+    )
+    assert (one.second, other.second, pooled.second) == pytest.approx((10 / 40, 20 / 40, 15 / 40))
+    assert (pooled.difference.value, pooled.difference.n) == (pytest.approx(11 / 40), 40), "tasks, not trainings, count"
+    assert {item.setting for item in compare_records(start, both, models=("start", ("a", "b")))} == {"t0.6"}
+
+
+def test_mcnemar_is_of_two_models_and_not_of_averages(tmp_path):
+    start = several(tmp_path, "start", "start", lambda setting, task, index: task < 15)
+    pairs = {
+        names: compare_records(start, start, models=("start", names))[0] for names in ("start", ("start", "start"))
+    }
+    assert pairs["start"].mcnemar is not None
+    assert pairs["start", "start"].mcnemar is None
