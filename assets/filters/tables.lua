@@ -3,25 +3,32 @@
 -- Not covered: tables without widths, which every format already fits by itself, and tables with merged cells.
 
 local LINE = 96 -- characters on one line of a table in the PDF
+local GAP = 3 -- characters that the space beside a column's text takes
 
 -- Heads are bold and code is set in a wider face, hence a factor.
-local function measure(cell, found, factor)
+local function measure(cell, found, factor, part)
   local text = pandoc.utils.stringify(cell.contents)
   cell.contents:walk({ Code = function() factor = math.max(factor, 1.1) end })
-  found.longest = math.max(found.longest, (utf8.len(text) or #text) * factor)
+  found[part] = math.max(found[part], (utf8.len(text) or #text) * factor)
   -- A line may end after a hyphen.
   for word in text:gmatch("[^%s%-]+") do found.word = math.max(found.word, (utf8.len(word) or #word) * factor) end
   return (cell.col_span or 1) == 1
 end
 
--- What fits into an even share of the line gets what it needs, and the others divide the rest by the root of their longest
+-- Where all does not fit on one line, heads break first, between words: a row's name on two lines is harder to read.
+-- Then what fits into an even share of the line gets what it needs, and the others divide the rest by the root of their longest
 -- cells, so that one very long cell does not take the page; none is narrower than its longest word while there is room.
 local function divide(columns)
   local shares, fixed, natural = {}, {}, 0
-  for index, column in ipairs(columns) do
-    column.least, column.most = column.word + 4, column.longest + 4
-    shares[index] = column.most
-    natural = natural + column.most
+  for _, heads in ipairs({ "whole", "broken" }) do
+    natural = 0
+    for index, column in ipairs(columns) do
+      column.longest = math.max(column.body, heads == "whole" and column.head or column.word)
+      column.least, column.most = column.word + GAP, column.longest + GAP
+      shares[index] = column.most
+      natural = natural + column.most
+    end
+    if natural <= LINE then return shares end
   end
   while natural > LINE do
     local room, weights, free = LINE, 0, 0
@@ -57,7 +64,7 @@ return {
       local columns = {}
       for index, spec in ipairs(tbl.colspecs) do
         if not spec[2] then return nil end
-        columns[index] = { word = 1, longest = 1 }
+        columns[index] = { word = 1, head = 1, body = 1 }
       end
       local bodies = {}
       for _, body in ipairs(tbl.bodies) do
@@ -66,7 +73,10 @@ return {
       for part, rows in ipairs({ tbl.head.rows, bodies }) do
         for _, row in ipairs(rows) do
           for index, cell in ipairs(row.cells) do
-            if not columns[index] or not measure(cell, columns[index], part == 1 and 1.25 or 1) then return nil end
+            local head = part == 1
+            if not columns[index] or not measure(cell, columns[index], head and 1.25 or 1, head and "head" or "body") then
+              return nil
+            end
           end
         end
       end
