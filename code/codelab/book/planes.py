@@ -69,6 +69,21 @@ def plane(
     return _figure(axes)
 
 
+def two(points: "pd.DataFrame", columns: tuple[str, str], labels: tuple[str, str]) -> "Figure":
+    """Two planes of one new skill, one above the other, with one legend; see :func:`plane`."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    figure, both = plt.subplots(2, 1, figsize=(WIDTH, 6.4), sharex=True, layout="constrained")
+    for axes, column, label in zip(both, columns, labels, strict=True):
+        plane(points, y=column, ylabel=label, axes=axes)
+        axes.label_outer()
+    handles, names = both[0].get_legend_handles_labels()
+    for axes in both:
+        axes.get_legend().remove()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
+    return _figure(both[0])
+
+
 def predictions(cells: "pd.DataFrame", *, band: float = 0.1, axes: "Axes | None" = None) -> "Figure":
     """Memory predicted against measured, both on logarithmic axes, with a band around equality.
 

@@ -78,7 +78,7 @@ def rows(run: Facts, names: Mapping[str, str], formats: Mapping[str, str]) -> li
 def remedies(run: Facts) -> list[dict[str, Any]]:
     """A row an arm of question 6: gain, forgetting, probes, and how far from interpolation's at the same gain.
 
-    ``beside`` is the arm's forgetting minus interpolation's with its interval over rows; ``verdict`` says less or more
+    ``chat`` is the share of capitals named when asked as in a dialogue; ``beside`` is the arm's forgetting minus interpolation's with its interval over rows; ``verdict`` says less or more
     where that interval and both seeds lie on one side of zero.
     """
     formats = {"gain": ".2f", "old_rise": ".3f", "text_rise": ".3f", "probes": ".0f %", "pass@1": ".1f %"}
@@ -88,6 +88,7 @@ def remedies(run: Facts) -> list[dict[str, Any]]:
     for arm, row in zip(arms, found, strict=True):
         other = against(run, RULED.format(arm), "old_bits")
         table.append(dict(row) | {"beside": planes.apart(other, "+.3f") if other else None,
+                                  "chat": _spread(probed(run, arm, "capital", "chat")),
                                   "verdict": "–" if arm == "full" else VERDICTS[_ruling(other)]})  # fmt: skip
     return table
 
@@ -172,9 +173,25 @@ def interpolated(run: Facts, arm: str, weight: float) -> dict[str, float]:
     }
 
 
-def probed(run: Facts, name: str, kind: str) -> list[float]:
-    """Share of the probes of a kind that one arm, or the start, gets right in the plain form: a number a seed."""
+def probed(run: Facts, name: str, kind: str, form: str = "plain") -> list[float]:
+    """Share of the probes of a kind that one arm, or the start, gets right in one form: a number a seed."""
     rows: pd.DataFrame = run.frame("probes")
     weight = 0.0 if name == "start" else 1.0
-    own = rows[(rows["arm"] == name) & (rows["weight"] == weight) & (rows["kind"] == kind) & (rows["form"] == "plain")]
+    own = rows[(rows["arm"] == name) & (rows["weight"] == weight) & (rows["kind"] == kind) & (rows["form"] == form)]
     return [float(value) for value in own["value"]]
+
+
+def with_probe(run: Facts, kind: str, form: str) -> "pd.DataFrame":
+    """The record's table ``points`` with a column ``KIND.FORM``: the share of those probes that each point gets right."""
+    rows: pd.DataFrame = run.frame("probes")
+    own = rows[(rows["kind"] == kind) & (rows["form"] == form)].set_index("name")["value"]
+    points: pd.DataFrame = run.frame("points")
+    return points.assign(**{f"{kind}.{form}": points["name"].map(own)})
+
+
+def _spread(values: list[float]) -> str | None:
+    """Mean of some shares in percent, with half the distance between the outermost where there are two or more."""
+    if not values:
+        return None
+    mean = f"{100 * sum(values) / len(values):.0f}"
+    return mean if len(values) < 2 else f"{mean} ± {50 * (max(values) - min(values)):.0f}"
