@@ -50,6 +50,22 @@ def test_the_plane_has_a_line_a_family_through_its_means_and_a_path_of_interpola
     assert "bits/byte" in axes.get_ylabel()
 
 
+def test_two_planes_share_the_new_skill_and_one_legend() -> None:
+    points = POINTS.assign(chat=1 - POINTS["old_rise"])
+    figure = planes.two(points, ("old_rise", "chat"), ("Forgetting", "Chat"))
+    above, below = figure.axes
+    assert [axes.get_ylabel() for axes in figure.axes] == ["Forgetting", "Chat"]
+    assert (above.get_xlabel(), bool(below.get_xlabel())) == ("", True)
+    assert [axes.get_legend() for axes in figure.axes] == [None, None]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "full",
+        "full, interpolated",
+        "LoRA",
+        "start",
+    ]
+    assert above.get_xlim() == below.get_xlim()
+
+
 CELLS = pd.DataFrame([
     {"key": "a.full", "method": "full", "checkpointing": False, "measured": 10e9, "predicted": 9.5e9},
     {"key": "a.lora", "method": "lora", "checkpointing": True, "measured": 4e9, "predicted": 4.8e9},

@@ -19,7 +19,6 @@ CONTINUED = {
     "cpt-flat": "text, small flat rate",
     "cpt-1e-4": "text, re-warmed to 1e-4",
     "cpt": "text, re-warmed",
-    "cpt-replay-05": "text, 5 % replay",
     "cpt-replay-25": "text, 25 % replay",
     "sft": "pairs",
     "cpt-1e-4-sft": "text at 1e-4, then pairs",
@@ -54,7 +53,6 @@ REMEDIES = {
 }
 CONTINUED_PAIRS = {
     "cpt-over-cpt-flat": "re-warmed, over flat",
-    "cpt-replay-05-over-cpt": "5 % replay, over none",
     "cpt-replay-25-over-cpt": "25 % replay, over none",
     "cpt-sft-over-sft": "text then pairs, over pairs",
     "cpt-replay-sft-over-sft": "text and replay then pairs, over pairs",
@@ -78,8 +76,9 @@ def rows(run: Facts, names: Mapping[str, str], formats: Mapping[str, str]) -> li
 def remedies(run: Facts) -> list[dict[str, Any]]:
     """A row an arm of question 6: gain, forgetting, probes, and how far from interpolation's at the same gain.
 
-    ``chat`` is the share of capitals named when asked as in a dialogue; ``beside`` is the arm's forgetting minus interpolation's with its interval over rows; ``verdict`` says less or more
-    where that interval and both seeds lie on one side of zero.
+    ``chat`` is the share of capitals named when asked as in a dialogue; ``beside`` is the arm's forgetting minus
+    interpolation's with its interval over rows; ``verdict`` says less or more where that interval and both seeds lie on
+    one side of zero.
     """
     formats = {"gain": ".2f", "old_rise": ".3f", "text_rise": ".3f", "probes": ".0f %", "pass@1": ".1f %"}
     found = rows(run, REMEDIES, formats)
@@ -182,7 +181,7 @@ def probed(run: Facts, name: str, kind: str, form: str = "plain") -> list[float]
 
 
 def with_probe(run: Facts, kind: str, form: str) -> "pd.DataFrame":
-    """The record's table ``points`` with a column ``KIND.FORM``: the share of those probes that each point gets right."""
+    """The record's table ``points`` with a column ``KIND.FORM``: the share of those probes that a point gets right."""
     rows: pd.DataFrame = run.frame("probes")
     own = rows[(rows["kind"] == kind) & (rows["form"] == form)].set_index("name")["value"]
     points: pd.DataFrame = run.frame("points")

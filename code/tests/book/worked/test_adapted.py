@@ -1,7 +1,7 @@
 """Arms in the chapters' words: every arm of the recipes has a name, and rows keep their order and their numbers."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -37,6 +37,9 @@ POINTS = [_point("full", seed, 1.0, 1.0, 0.3) for seed in (0, 1)]
 PROBES = [
     {"arm": "full", "weight": 1.0, "kind": "capital", "form": form, "change": value}
     for form, value in (("plain", -0.2), ("shots", -0.1), ("plain", -0.4), ("shots", 0.1))
+] + [
+    {"arm": "full", "name": f"full-seed{seed}", "weight": 1.0, "kind": "capital", "form": "chat", "value": value}
+    for seed, value in enumerate((0.5, 0.6))
 ]
 
 
@@ -87,6 +90,7 @@ def test_remedies_stand_beside_interpolation_with_a_verdict() -> None:
     assert verdicts == ["–", "less", "more", "not comparable", "not comparable"]
     assert found["replay, 5 %"]["beside"] == "−0.200 (−0.210 to −0.190)"
     assert (found["no remedy"]["beside"], found["LoRA, rank 4"]["beside"]) == (None, None)
+    assert (found["no remedy"]["chat"], found["LoRA, rank 4"]["chat"]) == ("55 ± 5", None)
     assert (found["replay, 5 %"]["gain"], found["replay, 5 %"]["pass@1"]) == ("0.90 ± 0.00", "10.0 ± 0.0")
 
 
@@ -133,3 +137,11 @@ def test_probes_are_the_plain_ones_of_a_kind_by_seed() -> None:
     run: Any = Record(probes=rows)
     assert adapted.probed(run, "full", "sum") == [0.4, 0.7]
     assert adapted.probed(run, "start", "sum") == [0.8]
+    assert adapted.probed(run, "full", "sum", "shots") == [0.2]
+
+
+def test_points_get_the_share_of_their_own_probes() -> None:
+    points = [_point("full", 0, 1.0, 1.0, 0.3) | {"name": name} for name in ("full-seed1", "full-seed0", "start")]
+    found = adapted.with_probe(cast("Any", Record(points=points, probes=PROBES)), "capital", "chat")
+    assert found["capital.chat"].dropna().tolist() == [0.6, 0.5]
+    assert list(found["name"]) == ["full-seed1", "full-seed0", "start"]
