@@ -2,12 +2,7 @@
 -- the top or foot of a page; `floating` is a function of the template.
 -- Not covered: figures without such a line, which the template places by itself.
 
-local function is_source(block)
-  if not block or block.t ~= "Para" then return false end
-  local first = block.content[1]
-  local named = first and first.t == "Str" and (first.text == "Record" or first.text == "Records")
-  return named and pandoc.utils.stringify(block):find(", commit ", 1, true) ~= nil
-end
+local is_source = dofile(pandoc.path.join({ pandoc.path.directory(PANDOC_SCRIPT_FILE), "source-line.lua" }))
 
 -- Quarto has made a float of each captioned figure and table by now; the picture in it tells which.
 local function shows_figure(block)

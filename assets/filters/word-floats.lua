@@ -4,6 +4,8 @@
 -- first begins a page.
 -- Not covered: panels of several figures, which stay as they are.
 
+local is_source = dofile(pandoc.path.join({ pandoc.path.directory(PANDOC_SCRIPT_FILE), "source-line.lua" }))
+
 -- A paragraph that begins a page: a break in a paragraph of its own leaves an empty page after one that is full.
 local PAGE_BREAK = '<w:p><w:pPr><w:pageBreakBefore/><w:spacing w:before="0" w:after="0" w:line="20" w:lineRule="exact"/>'
   .. '</w:pPr></w:p>'
@@ -15,13 +17,6 @@ end
 
 local function styled(name, block)
   return pandoc.Div({ block }, pandoc.Attr("", {}, { ["custom-style"] = name }))
-end
-
--- The line that says which record a figure or table shows: "Record …, commit …".
-local function is_source(block)
-  local first = block.content[1]
-  local named = first and first.t == "Str" and (first.text == "Record" or first.text == "Records")
-  return named and pandoc.utils.stringify(block):find(", commit ", 1, true) ~= nil
 end
 
 -- The content of a float, its caption restyled; nothing where there is no caption to find.

@@ -210,60 +210,6 @@ def panels(count: int = 2, height: float = 2.8) -> "list[Axes]":
     return list(axes[0])
 
 
-def areas(
-    frame: "pd.DataFrame", x: str, y: str, part: str, *, xlabel: str, ylabel: str, axes: "Axes | None" = None
-) -> "Figure":
-    """Shares of a whole over time, stacked: the first part at the bottom.
-
-    Args:
-        frame: one row a step and part.
-        x: column of the steps.
-        y: column of the shares.
-        part: column of the parts, stacked in the frame's order, told apart by colour and hatch.
-        xlabel: label of the steps.
-        ylabel: label of the shares, with their unit.
-        axes: draw here instead of in a new figure.
-    """
-    axes = axes if axes is not None else _new(3.4)
-    names = list(dict.fromkeys(frame[part]))
-    wide = frame.pivot_table(y, x, part).reindex(columns=names)
-    filled = axes.stackplot(
-        wide.index, wide.T, labels=names, colors=[PALETTE[i % len(PALETTE)] for i in range(len(names))]
-    )
-    for number, area in enumerate(filled):
-        area.set(hatch=HATCHES[number % len(HATCHES)], edgecolor="white", linewidth=0)
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.margins(0)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2)
-    return _figure(axes)
-
-
-def prices(
-    rows: Sequence[Mapping[str, Any]], x: str, y: str, *, xlabel: str, ylabel: str, axes: "Axes | None" = None
-) -> "Figure":
-    """What things gain over what they cost: a named point each, with its interval; filled where that excludes zero.
-
-    Args:
-        rows: mappings with ``name``, ``low``, ``high`` and the columns named here.
-        x: the cost.
-        y: the gain.
-        xlabel: label of the cost, with its unit.
-        ylabel: label of the gain, with its unit.
-        axes: draw here instead of in a new figure.
-    """
-    axes = axes if axes is not None else _new(3.0)
-    for number, row in enumerate(rows):
-        colour, clear = PALETTE[number % len(PALETTE)], row["low"] > 0 or row["high"] < 0
-        span = [[row[y] - row["low"]], [row["high"] - row[y]]]
-        axes.errorbar(row[x], row[y], yerr=span, fmt="o", color=colour, capsize=3, mfc=colour if clear else "white")
-        axes.annotate(str(row["name"]), (row[x], row[y]), (6, 4), textcoords="offset points", fontsize=8)
-    axes.axhline(0, color=MUTED, linewidth=1)
-    axes.margins(x=0.2)
-    axes.set_xlim(left=0)
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    return _figure(axes)
-
-
 def _columns(labels: Sequence[str], room: int = 66) -> int:
     """Columns of a legend above the axes: one row where so many letters and handles have room, else as many as fit."""
     if len(labels) <= 6 and sum(len(label) + 5 for label in labels) <= room:

@@ -1,7 +1,7 @@
 """Figures and rows for arms that trade one skill against another, and for memory that was predicted and measured.
 
-Read from records of kind ``adapt`` and ``memory``: their tables ``points``, ``arms``, ``probes``, ``between`` and
-``cells``. Not covered: intervals, which the experiment computes, and what the numbers say, which is the chapter's.
+Read from records of kind ``adapt`` and ``memory``: their tables ``points``, ``arms``, ``between`` and ``cells``.
+Not covered: intervals, which the experiment computes, and what the numbers say, which is the chapter's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -209,35 +209,6 @@ def held(between: "pd.DataFrame", pair: str, quantity: str) -> dict[str, Any] | 
     return row | {"sign": int(min(ends) > 0) - int(max(ends) < 0)}
 
 
-def between_rows(
-    between: "pd.DataFrame", names: Mapping[str, str], quantities: Mapping[str, tuple[str, str]]
-) -> list[dict[str, Any]]:
-    """A row a pair and quantity as text: the difference, its interval over rows or tasks, and its range over seeds.
-
-    Args:
-        between: a record's table ``between``.
-        names: pairs to show, in order, with what the chapter calls them.
-        quantities: quantities to show, in order, each with what the chapter calls it, unit included, and its format.
-
-    Returns:
-        ``name``, ``quantity``, ``difference``, ``interval``, ``seeds`` (None for one seed), ``verdict`` (the record's,
-        from the interval alone) and ``sign`` (see :func:`held`); what the record lacks is left out.
-    """
-    rows = []
-    for pair, name in names.items():
-        for quantity, (label, fmt) in quantities.items():
-            row = held(between, pair, quantity)
-            if row is None:
-                continue
-            rows.append({
-                "name": name, "quantity": label, "difference": _number(row, "difference", fmt),
-                "interval": _range(row, ("low", "high"), fmt),
-                "seeds": _range(row, ("seeds_least", "seeds_most"), fmt) if row["seeds"] > 1 else None,
-                "verdict": row["verdict"], "sign": row["sign"],
-            })  # fmt: skip
-    return rows
-
-
 def apart(row: Mapping[str, Any], fmt: str) -> str:
     """A comparison in short: ``+0.012 (+0.008 to +0.016)``, without its unit."""
     return f"{_number(row, 'difference', fmt)} ({_range(row, ('low', 'high'), fmt)})"
@@ -263,18 +234,6 @@ def memory_cells(cells: "pd.DataFrame", models: Mapping[str, str]) -> list[dict[
         kept = {key: cell.get(key) for key in ("measured", "predicted", "planned", "error", "planned_error", "seconds")}
         rows.append({"model": model, "method": f"{methods[cell['method']]}{more}", "batch": cell["batch"], **kept})
     return rows
-
-
-def probe_rows(probes: "pd.DataFrame", weight: float = 1.0) -> list[dict[str, Any]]:
-    """Accuracy of each arm by kind and form of probe, mean over seeds, and the change from the start.
-
-    Args:
-        probes: a record's table ``probes``.
-        weight: of the interpolation; the start is shown whatever its weight.
-    """
-    chosen = probes[(probes["weight"] == weight) | (probes["arm"] == "start")]
-    groups = chosen.groupby(["arm", "kind", "form"], sort=False)[["value", "change"]].mean().reset_index()
-    return [{str(key): value for key, value in row.items()} for row in groups.to_dict("records")]
 
 
 def _number(row: Mapping[str, Any], key: str, fmt: str) -> str:

@@ -56,36 +56,6 @@ def training(
     return figure
 
 
-def sides(ratios: "pd.DataFrame", near: float = 1.0) -> "Figure":
-    """Log-ratios of chosen and rejected programs, a small panel an arm, all on one axis.
-
-    Args:
-        ratios: columns ``name``, ``seed``, ``step``, ``chosen`` and ``rejected``.
-        near: the axis is linear up to here on both sides of zero.
-    """
-    import matplotlib.pyplot as plt  # noqa: PLC0415
-
-    names, columns = list(dict.fromkeys(ratios["name"])), 3
-    rows = -(-len(names) // columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(WIDTH, 0.7 + 1.75 * rows), sharex=True, sharey=True, squeeze=False, layout="constrained"
-    )
-    for axes, name in zip(grid.flat, names, strict=False):
-        mine = ratios[ratios["name"] == name]
-        for side, (colour, line) in SIDES.items():
-            _course(axes, mine, side, colour, line, label=side)
-        axes.axhline(0, color=MUTED, linewidth=1)
-        axes.set_title(name, loc="left", fontsize=9)
-        axes.grid(True)
-    for axes in list(grid.flat)[len(names) :]:
-        axes.set_visible(False)
-    _around_zero(grid[0, 0], [*ratios["chosen"], *ratios["rejected"]], near)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
-    figure.supxlabel("Step", fontsize=9)
-    figure.supylabel("Log-ratio to the reference\n(nats a completion)", fontsize=9)
-    return figure
-
-
 def drift(looks: "pd.DataFrame", near: float = 0.1) -> "Figure":
     """KL to the reference and share of completions that pass, by step, a curve an arm in both panels.
 

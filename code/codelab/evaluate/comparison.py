@@ -21,6 +21,7 @@ SEVERAL = ("dpo", "grpo")
 Models = str | Sequence[str] | None
 """Of a record of several models, the one whose answers count, or those whose scores are averaged task by task."""
 _Rows = list[Mapping[str, Any]]
+_Samples = Sequence[Mapping[str, Any]]
 _SAME = ("questions", "max_new_tokens", "top_p")
 
 
@@ -84,8 +85,9 @@ def compare_records(
     _refuse_other_questions(records[0], records[1])
     named = [set(record.recipe.values["k"]) for record in records]
     wanted = sorted({1, *ks} if ks is not None else {1} | (named[0] & named[1]))
+    samples = {folder: read_samples(folder) for folder in dict.fromkeys((first, second))}
     left, right = (
-        _by_model(folder, record, model, without)
+        _by_model(folder, record, samples[folder], model, without)
         for folder, record, model in zip((first, second), records, models, strict=True)
     )
     return [
@@ -96,9 +98,11 @@ def compare_records(
     ]
 
 
-def _by_model(folder: Path, record: Record, models: Models, without: Collection[int]) -> dict[str, list[_Rows]]:
+def _by_model(
+    folder: Path, record: Record, samples: _Samples, models: Models, without: Collection[int]
+) -> dict[str, list[_Rows]]:
     names = [models] if models is None or isinstance(models, str) else list(models)
-    groups = [by_setting(folder, record, name, without) for name in names]
+    groups = [_by_setting(folder, record, samples, name, without) for name in names]
     asked = [setting for setting in groups[0] if all(setting in group for group in groups)]
     return {setting: [group[setting] for group in groups] for setting in asked}
 
@@ -126,7 +130,7 @@ def _pairs(left: list[str], right: list[str]) -> list[tuple[str, str]]:
 
 def by_setting(
     folder: Path, record: Record, model: str | None = None, without: Collection[int] = ()
-) -> dict[str, list[Mapping[str, Any]]]:
+) -> dict[str, _Rows]:
     """Completions of the evaluated split by setting, those of one model where the record evaluates several.
 
     Args:
@@ -138,10 +142,16 @@ def by_setting(
     Raises:
         UserError: the record has no completion of that model, or none to a task that is to be left out.
     """
+    return _by_setting(folder, record, read_samples(folder), model, without)
+
+
+def _by_setting(
+    folder: Path, record: Record, samples: _Samples, model: str | None, without: Collection[int]
+) -> dict[str, _Rows]:
     split = record.recipe.values["questions"]["split"]
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, _Rows] = {}
     left_out = set()
-    for row in read_samples(folder):
+    for row in samples:
         if row.get("split") == split and row.get("variant") == model:
             if row["task_id"] in without:
                 left_out.add(row["task_id"])

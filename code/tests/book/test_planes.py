@@ -95,20 +95,6 @@ def test_rows_of_arms_carry_the_spread_over_seeds() -> None:
     assert [row["gain_spread"] for row in rows] == [pytest.approx(0.2), None, None]
 
 
-def test_rows_of_probes_are_means_over_seeds_of_the_trained_arm() -> None:
-    same = {"kind": "sum", "form": "plain"}
-    probes = pd.DataFrame([
-        {"arm": "start", "seed": 0, "weight": 0.0, "value": 0.5, "change": 0.0, **same},
-        {"arm": "full", "seed": 0, "weight": 1.0, "value": 0.2, "change": -0.3, **same},
-        {"arm": "full", "seed": 1, "weight": 1.0, "value": 0.4, "change": -0.1, **same},
-        {"arm": "full", "seed": 0, "weight": 0.5, "value": 0.9, "change": 0.4, **same},
-    ])  # fmt: skip
-    rows = planes.probe_rows(probes)
-    assert [(row["arm"], row["value"], row["change"]) for row in rows] == [
-        ("start", 0.5, 0.0), ("full", pytest.approx(0.3), pytest.approx(-0.2)),
-    ]  # fmt: skip
-
-
 ARMS = pd.DataFrame([
     {"arm": "start", "family": None, "seeds": 1, "pass@1": 0.08, "pass@1_least": 0.08, "pass@1_most": 0.08},
     {"arm": "sft", "family": "sft", "seeds": 2, "old_rise": 0.2, "old_rise_least": 0.19, "old_rise_most": 0.21,
@@ -154,19 +140,6 @@ BETWEEN = pd.DataFrame([
     _between("a", "text_bits", (0.1, 0.3), (0.1, 0.3), "bits/byte"),
     _between("c", "text_bits", (-0.1, 0.3), (0.1, 0.3), "bits/byte"),
 ])  # fmt: skip
-
-
-def test_pairs_of_arms_become_rows_in_the_chapters_order_and_words() -> None:
-    quantities = {"pass@1": ("Tasks (points)", "+.1f points"), "old_bits": ("General (bits/byte)", "+.2f")}
-    rows = planes.between_rows(BETWEEN, {"a": "One", "b": "Two", "absent": "not run"}, quantities)
-    assert rows == [
-        {"name": "One", "quantity": "General (bits/byte)", "difference": "+0.20", "interval": "+0.10 to +0.30",
-         "seeds": None, "verdict": "v", "sign": 0},
-        {"name": "Two", "quantity": "Tasks (points)", "difference": "+2.0", "interval": "+1.0 to +3.0",
-         "seeds": "−1.0 to +5.0", "verdict": "v", "sign": 0},
-        {"name": "Two", "quantity": "General (bits/byte)", "difference": "−0.03", "interval": "−0.04 to −0.02",
-         "seeds": "−0.05 to −0.01", "verdict": "v", "sign": -1},
-    ]  # fmt: skip
 
 
 def test_a_comparison_has_a_sign_only_where_rows_and_both_seeds_agree() -> None:

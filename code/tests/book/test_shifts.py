@@ -51,16 +51,6 @@ def test_training_draws_another_arm_in_grey_and_leaves_it_out_of_the_legend() ->
     assert len(divergence.collections) == 2, "a band of errors each"
 
 
-def test_sides_have_a_panel_an_arm_on_one_axis_linear_around_zero() -> None:
-    figure = shifts.sides(ratios("a", "b", "c", "d"))
-    shown = [axes for axes in figure.axes if axes.get_visible()]
-    assert [axes.get_title(loc="left") for axes in shown] == ["a", "b", "c", "d"]
-    assert {axes.get_ylim() for axes in shown} == {shown[0].get_ylim()}
-    ticks = [text.get_text() for text in shown[0].get_yticklabels()]
-    assert ticks == ["−100", "−10", "−1", "0"]
-    assert shown[0].get_yscale() == "symlog"
-
-
 def test_drift_names_every_arm_once_and_counts_passes_from_zero() -> None:
     figure = shifts.drift(looks("a", "b", seeds=2))
     left, right = figure.axes

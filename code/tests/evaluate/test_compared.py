@@ -111,7 +111,7 @@ def test_greedy_texts_are_counted_where_both_have_them(tmp_path: Path) -> None:
     record(tmp_path, "one", lambda *_: True, extra=words)
     record(tmp_path, "other", lambda *_: True, extra=lambda *_: {"text": "same"})
     record(tmp_path, "silent", lambda *_: True)
-    several(tmp_path, "arms", "start", lambda *_: True)
+    several(tmp_path, "arms", ["start"], lambda *_: True)
     pairs = {"pair": {"first": "one", "second": "other"}, "mute": {"first": "one", "second": "silent"}}
     arm = {"arm": {"first": "one", "second": "arms", "second_model": "start"}}
     found = compared(tmp_path, recipe(**pairs, **arm)).metrics
@@ -147,7 +147,7 @@ def test_the_recipe_of_the_data_mixes_names_what_the_evaluations_are_called() ->
 
 
 def test_a_pair_may_average_the_trainings_of_a_record(tmp_path: Path) -> None:
-    several(tmp_path, "arms", "seed0", lambda setting, task, index: task < 31)
+    several(tmp_path, "arms", ["seed0"], lambda setting, task, index: task < 31)
     record(tmp_path, "base", lambda setting, task, index: task < 21)
     pair: dict[str, Any] = {"first": "base", "second": "arms", "second_model": ["seed0", "seed0"]}
     found = compared(tmp_path, recipe(all=pair)).metrics

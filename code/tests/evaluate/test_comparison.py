@@ -9,9 +9,10 @@ from codelab.cli import verbs  # noqa: F401 - registers the verbs
 from codelab.cli.app import app
 from codelab.cli.evaluate import slug
 from codelab.errors import UserError
+from codelab.evaluate import comparison
 from codelab.evaluate.comparison import compare_records
 from codelab.evaluate.experiment import RECIPE
-from codelab.records import open_run
+from codelab.records import open_run, read_samples
 from codelab.records.schema import DataFacts, Environment
 
 VALUES = {
@@ -42,9 +43,13 @@ def record(tmp_path, name, passed, sha="a", extra=None, **changes):
     return run.finish()
 
 
-def several(tmp_path, name, model, passed, **changes):
-    """The same as a record of kind ``dpo``: every completion is one of ``model``."""
-    folder = record(tmp_path, name, passed, extra=lambda *_: {"variant": model}, **changes)
+def several(tmp_path, name, models, passed, **changes):
+    """The same as a record of kind ``dpo``: completions are of the ``models`` by turns."""
+
+    def model(setting, task, index):
+        return {"variant": models[index % len(models)]}
+
+    folder = record(tmp_path, name, passed, extra=model, **changes)
     path = folder / "record.json"
     path.write_text(path.read_text().replace('"kind": "evaluate"', '"kind": "dpo"'))
     return folder
@@ -73,7 +78,7 @@ def test_each_models_own_temperature_is_paired(tmp_path):
 
 def test_one_model_of_a_record_of_several_is_a_side_of_its_own(tmp_path):
     base = record(tmp_path, "base", lambda setting, task, index: task < 15)
-    arms = several(tmp_path, "arms", "start", lambda setting, task, index: task < 30)
+    arms = several(tmp_path, "arms", ["start"], lambda setting, task, index: task < 30)
     found = {(item.setting, item.k): item for item in compare_records(base, arms, models=(None, "start"))}
     assert (found["greedy", 1].first, found["greedy", 1].second) == (4 / 40, 19 / 40)
     assert {item.verdict for item in found.values()} == {"better"}
@@ -135,13 +140,8 @@ def test_evaluate_refuses_a_recipe_of_another_kind(tmp_path):
 
 
 def test_trainings_of_a_recipe_are_averaged_task_by_task(tmp_path):
-    def trained(setting, task, index):
-        return {"variant": ("a", "b")[index % 2]}
-
-    start = several(tmp_path, "start", "start", lambda setting, task, index: task < 15)
-    both = record(tmp_path, "both", lambda setting, task, index: task < (21, 31)[index % 2], extra=trained)
-    path = both / "record.json"
-    path.write_text(path.read_text().replace('"kind": "evaluate"', '"kind": "dpo"'))
+    start = several(tmp_path, "start", ["start"], lambda setting, task, index: task < 15)
+    both = several(tmp_path, "both", ["a", "b"], lambda setting, task, index: task < (21, 31)[index % 2])
     pooled, one, other = (
         {(item.setting, item.k): item for item in compare_records(start, both, models=("start", names))}["t0.6", 1]
         for names in (("a", "b"), "a", ("b",))
@@ -151,8 +151,20 @@ def test_trainings_of_a_recipe_are_averaged_task_by_task(tmp_path):
     assert {item.setting for item in compare_records(start, both, models=("start", ("a", "b")))} == {"t0.6"}
 
 
+def test_samples_of_a_record_are_read_once_whatever_the_number_of_models(tmp_path, monkeypatch):
+    start = several(tmp_path, "start", ["start"], lambda setting, task, index: task < 15)
+    both = several(tmp_path, "both", ["a", "b", "c"], lambda setting, task, index: task < 30)
+    read = []
+    monkeypatch.setattr(comparison, "read_samples", lambda folder: read.append(folder) or read_samples(folder))
+    compare_records(start, both, models=("start", ("a", "b", "c")))
+    assert sorted(read) == sorted([start, both])
+    read.clear()
+    compare_records(both, both, models=("a", ("b", "c")))
+    assert read == [both], "a record that is held against itself too"
+
+
 def test_mcnemar_is_of_two_models_and_not_of_averages(tmp_path):
-    start = several(tmp_path, "start", "start", lambda setting, task, index: task < 15)
+    start = several(tmp_path, "start", ["start"], lambda setting, task, index: task < 15)
     pairs = {
         names: compare_records(start, start, models=("start", names))[0] for names in ("start", ("start", "start"))
     }

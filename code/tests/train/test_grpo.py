@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import get_scheduler
 
 from codelab.book.facts import Facts
-from codelab.book.worked import ch10, ch10_costs
+from codelab.book.worked import ch10, ch10_arms, ch10_costs
 from codelab.cli.registry import load
 from codelab.errors import UserError
 from codelab.records import find_records, read_samples, read_steps, verify_files
@@ -127,15 +127,8 @@ def test_arms_end_when_their_seconds_are_spent(tmp_path: Path, tiny_tokenizer: P
     assert ch10.ladder(run, "a").groupby("step")["percent"].sum().tolist() == pytest.approx(
         [100.0] * len(ch10.steps(run, ["a"]))
     )
-    assert set(ch10.credit(run, "b")["curve"]) >= {"mean reward", "passes"}
-    assert [one["unit"] for one in ch10.judging(run)] == ["a-seed0", "b-seed0"]
-    assert {one["quantity"] for one in ch10_costs.ends(run, "a")} >= {"Groups without variance", "Ratios clipped"}
-    assert [one["arm"] for one in ch10_costs.outcomes(run, "t0.8")] == ["a", "b"]
-    assert all(one["GRPO"] > 0 for one in ch10_costs.stages({"GRPO": run}))
-    assert ch10.settings(run)[0]["setting"] == "Loss"
-    price = {one["name"]: one["training"] for one in ch10.prices({"GRPO": run}, "t0.8")}
-    assert price.keys() == {"GRPO: a", "GRPO: b"}
-    assert all(1.5 <= 60 * minutes < 10 for minutes in price.values())
+    assert [one["unit"] for one in ch10_costs.judge({"trl": run})] == ["a-seed0", "b-seed0"]
+    assert {"flat_groups", "form", "kl_token_exact", "ratio_clipped"} <= ch10_arms.means(run, "a")["last"].keys()
 
 
 @pytest.mark.parametrize(

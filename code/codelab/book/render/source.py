@@ -1,6 +1,7 @@
 """The line that says which record a figure or table shows, found so that a format can set it as it should.
 
-Not covered: what the line says (``codelab.book.facts.provenance``). For Quarto the same rule is in ``assets/filters``.
+Not covered: what the line says (``codelab.book.facts.provenance``). Quarto has the same rule
+(``assets/filters/source-line.lua``).
 """
 
 from typing import Any

@@ -3,7 +3,6 @@
 Not covered: figures and comparisons themselves (``codelab.book.planes``), and any judgment.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -92,17 +91,6 @@ def remedies(run: Facts) -> list[dict[str, Any]]:
     return table
 
 
-def by_verdict(run: Facts, verdict: str | None) -> Markdown:
-    """The families with one verdict and at how many of their settings, as prose; ``none`` where there is none."""
-    families = {arm: family for arm, family in run.frame("arms")[["arm", "family"]].itertuples(index=False)
-                if arm in REMEDIES and arm != "full"}  # fmt: skip
-    ruled = {arm: _ruling(against(run, RULED.format(arm), "old_bits")) for arm in families}
-    settings = Counter(families.values())
-    found = Counter(families[arm] for arm, ruling in ruled.items() if ruling == verdict)
-    named = [f"{family} ({count} of {settings[family]} settings)" for family, count in found.items()]
-    return Markdown(", ".join(named) or "none")
-
-
 def against(run: Facts, pair: str, quantity: str) -> dict[str, Any] | None:
     """One comparison of two arms; see :func:`codelab.book.planes.held`."""
     return planes.held(run.frame("between"), pair, quantity)
@@ -124,26 +112,6 @@ def _ruling(row: Mapping[str, Any] | None) -> str | None:
     if row is None or row["seeds"] < 2:
         return None
     return {1: "more", -1: "less", 0: "same"}[row["sign"]]
-
-
-def form_and_content(run: Facts, arm: str) -> dict[str, float]:
-    """What old examples in the context give back: means over an arm's seeds.
-
-    Returns:
-        ``rise`` and ``second_half``: of the loss on old text, over whole rows and over their second halves, bits a
-        byte; ``plain`` and ``shots``: change of the share of capitals named, without and after solved examples.
-    """
-    points: pd.DataFrame = run.frame("points")
-    own = points[(points["arm"] == arm) & (points["weight"] == 1)]
-    probes = run.frame("probes")
-    probes = probes[(probes["arm"] == arm) & (probes["weight"] == 1) & (probes["kind"] == "capital")]
-    change = probes.groupby("form")["change"].mean()
-    return {
-        "rise": float(own["old_rise"].mean()),
-        "second_half": float(own["old_rise_second_half"].mean()),
-        "plain": float(change["plain"]),
-        "shots": float(change["shots"]),
-    }
 
 
 def interpolated(run: Facts, arm: str, weight: float) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Worked example of chapter 3: one group of completions as DPO and as GRPO see it.
 
-Covers the group advantage, the clipped surrogate, the k3 estimator with its two gradients, the DPO loss and its weight
+Covers the group advantage, the k3 estimator with its two gradients, the DPO loss and its weight
 on each log-probability, and the weight that each way of averaging gives a token. Everything is exact arithmetic on a
 few numbers. Not covered: models, sampling, batching over devices.
 """
@@ -32,11 +32,6 @@ def group_advantages(
     if not scale:
         return centred
     return np.asarray(centred / (values.std(ddof=1 if bessel else 0) + guard))
-
-
-def clipped_term(ratio: float, advantage: float, epsilon: float = 0.2) -> float:
-    """The surrogate of one token, min(ratio A, clip(ratio, 1 - epsilon, 1 + epsilon) A), as in PPO and GRPO."""
-    return float(min(ratio * advantage, np.clip(ratio, 1 - epsilon, 1 + epsilon) * advantage))
 
 
 def k3(policy: npt.ArrayLike, reference: npt.ArrayLike) -> FloatArray:

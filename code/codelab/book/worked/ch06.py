@@ -122,15 +122,6 @@ STRATEGIES: tuple[Strategy, ...] = (
 )
 
 
-def strategy(name: str) -> Strategy:
-    """The strategy of that name.
-
-    Raises:
-        KeyError: there is none.
-    """
-    return {each.name: each for each in STRATEGIES}[name]
-
-
 def at_gain(wanted: float = 0.8) -> dict[str, float | None]:
     """Forgetting of each strategy where the new loss has fallen by the share ``wanted``."""
     return {each.name: each.at_gain(wanted) for each in STRATEGIES}

@@ -50,12 +50,6 @@ def setting(key: str) -> str:
     return f"T = {key[1:]}" if key[:1] == "t" and key[1:2].isdigit() else key
 
 
-def scores(run: Facts) -> list[dict[str, Any]]:
-    """The record's scores, a row a setting and k, with the interval's method."""
-    return [{str(key): value for key, value in row.items()} | {"name": f"{setting(row['setting'])}, pass@{row['k']}"}
-            for row in run.frame("scores").to_dict("records")]  # fmt: skip
-
-
 def failures(run: Facts, split: str = "test", least: float = 0.0) -> "pd.DataFrame":
     """What became of the completions: a row a setting and class, with count, share and percentage.
 
@@ -86,13 +80,6 @@ def failures(run: Facts, split: str = "test", least: float = 0.0) -> "pd.DataFra
     return pd.DataFrame(rows).assign(percent=lambda table: 100 * table["share"])
 
 
-def failure_counts(run: Facts, split: str = "test") -> "pd.DataFrame":
-    """The same as counts: a row a class, a column a setting."""
-    frame = failures(run, split)
-    wide = frame.pivot_table("count", "class", "setting", sort=False).astype(int)
-    return wide.reset_index().rename_axis(columns=None)
-
-
 def outcomes(runs: Mapping[str, Facts], key: str, split: str = "test", least: float = 0.0) -> "pd.DataFrame":
     """What became of several models' completions at one setting: a row a class and model, as :func:`failures` has them.
 
@@ -112,15 +99,6 @@ def outcomes(runs: Mapping[str, Facts], key: str, split: str = "test", least: fl
     )
     filled = frame.set_index(["class", "model"])[["count", "share", "percent"]].reindex(every, fill_value=0)
     return filled.reset_index()
-
-
-def outcome_counts(runs: Mapping[str, Facts], split: str = "test") -> "pd.DataFrame":
-    """Several models' outcomes as counts: a row a class, a column a model and setting."""
-    import pandas as pd  # noqa: PLC0415
-
-    parts = [failure_counts(run, split).set_index("class").add_prefix(f"{name}, ") for name, run in runs.items()]
-    wide = pd.concat(parts, axis="columns").fillna(0).astype(int)
-    return wide.reindex([name for name in CLASSES.values() if name in wide.index]).rename_axis("Outcome").reset_index()
 
 
 def compared(run: Facts, pair: str) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from codelab.book.facts import Facts
 from codelab.book.formats import show
 from codelab.book.worked import ch10
-from codelab.book.worked.ch10_costs import QUANTITIES
 from codelab.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,17 +21,22 @@ if TYPE_CHECKING:
 
 FORM = ("rung_nothing", "rung_syntax", "rung_parses", "rung_defines")
 """Rungs below a program that runs to an answer."""
-_MORE = {
+_QUANTITIES = {
+    "reward": ("Mean reward", ".3f", ""),
+    "rung_passes": ("Completions that pass", ".1f %", "share"),
     "rung_some": ("Pass some tests", ".1f %", "share"),
     "form": ("Do not run to an answer", ".1f %", "share"),
     "hard_coded_some": ("Of those that pass a test, return an expected constant", ".1f %", "share"),
     "hard_coded": ("Of those that pass all, return an expected constant", ".1f %", "share"),
     "distinct": ("Distinct programs", ".1f %", "share"),
+    "flat_groups": ("Groups without variance", ".1f %", "share"),
+    "kl_token_exact": ("KL of the next token, exact, nats", ".4f", ""),
+    "entropy": ("Entropy, nats a token", ".2f", ""),
+    "length": ("Tokens a completion", ".0f", ""),
+    "truncated": ("Cut by the length limit", ".1f %", "share"),
+    "engine_difference": ("Two engines' log-probabilities apart, nats a token", ".4f", ""),
 }
-_SHOWN = (
-    "reward", "rung_passes", "rung_some", "form", "hard_coded_some", "hard_coded", "distinct", "flat_groups",
-    "kl_token_exact", "entropy", "length", "truncated", "engine_difference",
-)  # fmt: skip
+"""Columns of ``steps.csv`` and sums of them, what the book calls them, and how it writes them."""
 _POINTS, _COLUMNS = ("value", "low", "high"), ("difference", "low", "high")
 _SHARES = ("rung_passes", "rung_some", "hard_coded_some", "distinct", "flat_groups")
 
@@ -146,18 +150,17 @@ def ends(run: Facts, names: Mapping[str, str], width: int = 5) -> list[dict[str,
         names: its arms and the columns' prefix; ``<prefix>_first`` and ``<prefix>_last``.
         width: steps at either end.
     """
-    known = QUANTITIES | _MORE
     found = {prefix: means(run, arm, width) for arm, prefix in names.items()}
     return [
         {
-            "quantity": known[column][0],
+            "quantity": name,
             **{
-                f"{prefix}_{end}": str(show(values[column], known[column][1], known[column][2]))
+                f"{prefix}_{end}": str(show(values[column], fmt, unit))
                 for prefix, sides in found.items()
                 for end, values in sides.items()
             },
         }
-        for column in _SHOWN
+        for column, (name, fmt, unit) in _QUANTITIES.items()
     ]
 
 

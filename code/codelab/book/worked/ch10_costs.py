@@ -1,147 +1,16 @@
-"""What GRPO and DPO cost, side by side, and how GRPO's steps began and ended: chapter 10's tables of costs.
+"""What GRPO's judge takes of its steps, and what a model trained by GRPO or DPO takes in all: chapter 10's costs.
 
-Nothing is computed but sums of a stage's recorded phases, means over units and steps, shares of judging in single steps
-and maxima of memory; a gain is the record's. Not covered: scores (:mod:`codelab.book.worked.contest`).
+Nothing is computed but means, extremes and shares over steps, and counts that follow from the recipes; a gain is the
+record's. Not covered: scores (:mod:`codelab.book.worked.contest`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from codelab.book.facts import Facts
-from codelab.book.formats import interval, show
+from codelab.book.formats import interval
 from codelab.book.worked import ch10
 from codelab.errors import UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-QUANTITIES = {
-    "reward": ("Mean reward", ".3f", ""),
-    "reward_spread": ("Spread of rewards", ".3f", ""),
-    "flat_groups": ("Groups without variance", ".1f %", "share"),
-    "rung_passes": ("Completions that pass", ".1f %", "share"),
-    "kl_token": ("KL by k3, nats a token", ".4f", ""),
-    "kl_token_exact": ("KL of the next token, exact, nats", ".4f", ""),
-    "entropy": ("Entropy, nats a token", ".2f", ""),
-    "length": ("Tokens a completion", ".0f", ""),
-    "truncated": ("Cut by the length limit", ".1f %", "share"),
-    "ratio_clipped": ("Ratios clipped", ".1f %", "share"),
-    "engine_difference": ("Two engines' log-probabilities apart, nats a token", ".4f", ""),
-}
-"""Columns of ``steps.csv``, what the book calls them, and how it writes them."""
-MEMORY = {
-    ("sample", "gpu_device"): "Sampling the start: device",
-    ("train", "cpu_peak"): "Training: host, all processes",
-    ("train", "gpu_allocated"): "Training: PyTorch's allocator",
-    ("train", "gpu_device"): "Training: device, as the driver counts",
-    ("evaluate", "gpu_device"): "Evaluating: device",
-}
-"""Phases, their columns, and what the book calls the two."""
-
-
-def stages(runs: Mapping[str, Facts]) -> list[dict[str, Any]]:
-    """Seconds of each stage: a row a stage and a column a run; what several units do is the mean over them.
-
-    ``Training`` is the steps alone, at the price that decides when a budget is spent. Looks at the policy are apart; of
-    a continued run they are the last sitting's.
-
-    Args:
-        runs: by the method's name.
-    """
-    rows: dict[str, dict[str, Any]] = {}
-    for method, run in runs.items():
-        units = ch10.units(run)
-        ready = ("load_policy", "set_up")
-        found = {
-            "Engine and start loaded, once": sum(ch10.seconds(run, name, "start") for name in ("load", "warm-up")),
-            "Start sampled and judged, once": ch10.preparation(run),
-            "Trainer made ready": _mean([sum(ch10.seconds(run, name, unit) for name in ready) for unit in units]),
-            "Training": _mean([ch10.trained(run, unit) for unit in units]),
-            "Looks at the policy": _mean([ch10.seconds(run, "watch", unit) for unit in units]),
-            "One model evaluated": _mean([ch10.sampled(run, "evaluate", unit) for unit in units]),
-        }
-        for stage, value in found.items():
-            rows.setdefault(stage, {"stage": stage})[method] = value
-    return list(rows.values())
-
-
-def memory(runs: Mapping[str, Facts]) -> list[dict[str, Any]]:
-    """Peaks in bytes: a row a phase and a way of counting, a column a run; the last row is the engine's reservation.
-
-    Args:
-        runs: by the method's name.
-    """
-    rows: list[dict[str, Any]] = [{"what": text} for text in MEMORY.values()]
-    rows.append({"what": "Set aside by vLLM for its cache, by setting"})
-    for method, run in runs.items():
-        for row, (phase, column) in zip(rows, MEMORY, strict=False):
-            row[method] = _peak(run, phase, column)
-        rows[-1][method] = _peak(run, "load", "gpu_reserved")
-    return rows
-
-
-def ends(run: Facts, arm: str, width: int = 5) -> list[dict[str, str]]:
-    """What every step records, its mean over the first and over the last steps of all seeds, as text.
-
-    Args:
-        run: a GRPO run.
-        arm: of the run.
-        width: steps at either end.
-    """
-    frame = ch10.steps(run, [arm])
-    first = frame[frame["step"] <= width]
-    last = frame[frame["step"] > frame.groupby("seed")["step"].transform("max") - width]
-    return [
-        {"quantity": name, **{key: str(show(float(part[column].mean()), fmt, unit))
-                              for key, part in (("first", first), ("last", last))}}
-        for column, (name, fmt, unit) in QUANTITIES.items()
-        if column in frame
-    ]  # fmt: skip
-
-
-def ablation(run: Facts, arms: Sequence[str], column: str, factor: float = 1.0, window: int = 3) -> "pd.DataFrame":
-    """One column of the steps over minutes of training: ``arm``, ``minutes``, ``value``, the mean of ``window`` steps.
-
-    Args:
-        run: a GRPO run.
-        arms: in the order of the plot.
-        column: of ``steps.csv``.
-        factor: 100 for a share in per cent.
-        window: steps that each value is the mean of, itself the last; fewer at the beginning.
-    """
-    frame = ch10.steps(run, arms)
-    means = frame.groupby(["arm", "seed"], sort=False)[column].transform(
-        lambda values: values.astype(float).rolling(window, min_periods=1).mean()
-    )
-    return frame[["arm", "seed", "step", "minutes"]].assign(value=factor * means)
-
-
-def outcomes(run: Facts, key: str, k: int = 1, width: int = 5) -> list[dict[str, Any]]:
-    """A row an arm: steps that its seconds bought, what its last steps were like, and its gain on the test split.
-
-    Args:
-        run: a GRPO run.
-        key: the sampling setting.
-        k: of pass@k.
-        width: last steps that are averaged.
-    """
-    scores = {row["name"]: row for row in ch10.differences(run, key, k)}
-    rows = []
-    for arm in run.record.recipe.values["arms"]:
-        frame = ch10.steps(run, [arm])
-        last = frame[frame["step"] > frame.groupby("seed")["step"].transform("max") - width]
-        rows.append(
-            {
-                "arm": arm,
-                "steps": int(frame.groupby("seed")["step"].max().mean()),
-                "flat": float(frame["flat_groups"].mean()),
-                "passes": float(last["rung_passes"].mean()),
-                "kl": float(last["kl_token_exact"].mean()),
-                "entropy": float(last["entropy"].mean()),
-                **{name: scores[arm][name] for name in ("value", "low", "high")},
-            }
-        )
-    return rows
 
 
 def judge(runs: Mapping[str, Facts]) -> list[dict[str, Any]]:
@@ -210,13 +79,3 @@ def _gain(run: Facts, arm: str, quantity: str = "t0.6.pass@1.difference") -> dic
     if metric.low is None or metric.high is None:
         raise UserError(f"{run.folder}: {arm}.{quantity} has no interval")
     return {"gain": metric.value, "ci": str(interval(100 * metric.low, 100 * metric.high, "+.1f"))}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / max(1, len(values))
-
-
-def _peak(run: Facts, phase: str, column: str) -> int | None:
-    found = [getattr(one, column) for one in run.record.phases if one.name == phase]
-    known = [value for value in found if value is not None]
-    return max(known) if known else None

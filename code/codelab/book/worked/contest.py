@@ -57,24 +57,6 @@ def scores(run: Facts, names: Mapping[str, str], key: str = "t0.6", k: int = 10)
     return rows
 
 
-def by_kind(run: Facts, names: Mapping[str, str], key: str = "t0.6") -> list[dict[str, Any]]:
-    """pass@1 of tasks that one builtin or operator solves and of all others: a row a model, intervals as text.
-
-    Args:
-        run: a run with arms.
-        names: a single model's name in the record and in the book; means over seeds are not in the record.
-        key: the sampling setting.
-    """
-    rows = []
-    for model, name in names.items():
-        row: dict[str, Any] = {"name": name}
-        for kind in ("one_liners", "others"):
-            metric = run.metric(f"{model}.{key}.pass@1.{kind}")
-            row |= {kind: metric.value, f"{kind}_ci": _ends(metric.low, metric.high), f"{kind}_tasks": metric.n}
-        rows.append(row)
-    return rows
-
-
 def differences(
     runs: Mapping[str, Facts | tuple[Facts, str]], arm: str = "dpo", digits: int = 1
 ) -> list[dict[str, Any]]:

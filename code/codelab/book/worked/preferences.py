@@ -215,25 +215,6 @@ def explored(runs: Mapping[str, Facts], key: str = "t0.6") -> list[dict[str, Any
     return rows
 
 
-def stopped(run: Facts, key: str = "t0.6") -> list[dict[str, Any]]:
-    """The early stops as rows beside those of :func:`shifts`: ``best`` and ``best_step`` are the look that was kept."""
-    found = run.frame("comparison")
-    found = found[(found["setting"] == key) & (found["k"] == 1)].set_index("model")
-    values = run.record.recipe.values
-    rows = []
-    for arm in values.get("early_stop", ()):
-        stop: Any = f"{arm}-early"
-        units = [f"{arm}-seed{seed}-early" for seed in values["seeds"]]
-        split = values["watch"]["pass_split"]
-        best, step = (sum(run.number(f"{unit}.{what}") for unit in units) / len(units) for what in (split, "step"))
-        row: dict[str, Any] = {"name": f"{name(run, arm)}, early stop", "arm": arm, "last": None}
-        row |= {"best": 100 * best, "best_step": round(step)}
-        row |= {part: float(found.loc[stop, part]) for part in ("score", "difference", "low", "high")}
-        row |= {"points": 100 * row["difference"], "ci": str(interval(100 * row["low"], 100 * row["high"], ".1f"))}
-        rows.append(row)
-    return rows
-
-
 def look_width(run: Facts) -> float:
     """Half the 95 % interval over tasks of a look's share of passes, in percentage points: the median of all looks."""
     seen = looks(run)

@@ -23,8 +23,7 @@ class Record:
 
 
 def _point(arm: str, seed: int, weight: float, gain: float, rise: float) -> dict[str, Any]:
-    return {"arm": arm, "family": arm, "seed": seed, "weight": weight, "gain": gain, "old_rise": rise,
-            "old_rise_second_half": rise / 2}  # fmt: skip
+    return {"arm": arm, "family": arm, "seed": seed, "weight": weight, "gain": gain, "old_rise": rise}
 
 
 def _arm(arm: str, rise: float) -> dict[str, Any]:
@@ -35,9 +34,6 @@ def _arm(arm: str, rise: float) -> dict[str, Any]:
 
 POINTS = [_point("full", seed, 1.0, 1.0, 0.3) for seed in (0, 1)]
 PROBES = [
-    {"arm": "full", "weight": 1.0, "kind": "capital", "form": form, "change": value}
-    for form, value in (("plain", -0.2), ("shots", -0.1), ("plain", -0.4), ("shots", 0.1))
-] + [
     {"arm": "full", "name": f"full-seed{seed}", "weight": 1.0, "kind": "capital", "form": "chat", "value": value}
     for seed, value in enumerate((0.5, 0.6))
 ]
@@ -53,7 +49,7 @@ ARMS = [_arm("start", 0), *(_arm(arm, 0.2) for arm in ("full", "replay-01", "rep
 for row in ARMS:
     row["family"] = row["arm"].partition("-")[0]
 BETWEEN = [_ruled("replay-01", 0.1), _ruled("replay-05", -0.2), _ruled("kl-05", 0.2), _ruled("kl-20", 0.2, seeds=1)]
-RUN: Any = Record(points=POINTS, probes=PROBES, arms=ARMS, between=BETWEEN)
+RUN: Any = Record(probes=PROBES, arms=ARMS, between=BETWEEN)
 
 
 @pytest.mark.parametrize(
@@ -94,23 +90,10 @@ def test_remedies_stand_beside_interpolation_with_a_verdict() -> None:
     assert (found["replay, 5 %"]["gain"], found["replay, 5 %"]["pass@1"]) == ("0.90 ± 0.00", "10.0 ± 0.0")
 
 
-def test_families_are_listed_by_verdict() -> None:
-    listed = {verdict: adapted.by_verdict(RUN, verdict) for verdict in ("less", "more", "same", None)}
-    assert listed == {
-        "less": "replay (1 of 2 settings)", "same": "none", "more": "replay (1 of 2 settings), kl (1 of 2 settings)",
-        None: "kl (1 of 2 settings), lora (1 of 1 settings)",
-    }  # fmt: skip
-
-
 def test_a_comparison_is_shown_with_its_interval() -> None:
     assert adapted.apart(RUN, "kl-05-over-interpolation", "old_bits", "+.2f") == "+0.20 (+0.19 to +0.21)"
     with pytest.raises(KeyError, match="not compared"):
         adapted.apart(RUN, "kl-05-over-interpolation", "pass@1")
-
-
-def test_form_is_told_from_content() -> None:
-    found = adapted.form_and_content(RUN, "full")
-    assert found == pytest.approx({"rise": 0.3, "second_half": 0.15, "plain": -0.3, "shots": 0.0})
 
 
 def test_a_point_on_the_way_is_the_mean_of_its_seeds() -> None:

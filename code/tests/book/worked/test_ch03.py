@@ -21,14 +21,6 @@ def test_equal_rewards_give_no_advantage(reward: float) -> None:
     assert ch03.group_advantages([reward] * 4) == pytest.approx([0.0] * 4)
 
 
-@pytest.mark.parametrize(
-    ("ratio", "advantage", "expected"),
-    [(1.5, 2.0, 2.4), (0.5, 2.0, 1.0), (1.5, -2.0, -3.0), (0.5, -2.0, -1.6), (1.1, 2.0, 2.2)],
-)
-def test_clip_stops_gains_only(ratio: float, advantage: float, expected: float) -> None:
-    assert ch03.clipped_term(ratio, advantage, 0.2) == pytest.approx(expected)
-
-
 def test_k3_is_never_negative_and_its_mean_is_the_divergence() -> None:
     policy, reference = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.2, 0.6])
     values = ch03.k3(policy, reference)

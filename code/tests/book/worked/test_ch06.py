@@ -6,13 +6,17 @@ import pytest
 from codelab.book.worked import ch06
 
 
+def strategy(name: str) -> ch06.Strategy:
+    return {each.name: each for each in ch06.STRATEGIES}[name]
+
+
 def test_start_and_end_of_each_path() -> None:
     for each in ch06.STRATEGIES:
         start = each.path(each.start)
         assert ch06.gain(start) == pytest.approx(0, abs=1e-9), each.name
         assert ch06.forgetting(start) == pytest.approx(0, abs=1e-9), each.name
     for name in ("early stopping", "interpolation of weights", "L2 to the start", "EWC (diagonal Fisher)", "replay"):
-        each = ch06.strategy(name)
+        each = strategy(name)
         assert each.path(each.end) == pytest.approx(ch06.TARGET, abs=1e-6), "the far end is plain fine-tuning"
 
 
@@ -45,11 +49,11 @@ def test_descent_solves_its_equation() -> None:
 def test_low_rank_end_is_the_best_point_on_its_line() -> None:
     best = ch06.new_loss(ch06.low_rank(1.0))
     assert best < min(ch06.new_loss(ch06.low_rank(0.99)), ch06.new_loss(ch06.low_rank(1.01)))
-    assert ch06.strategy("one fixed direction (low rank)").at_gain(0.999) is None, "one direction cannot reach it all"
+    assert strategy("one fixed direction (low rank)").at_gain(0.999) is None, "one direction cannot reach it all"
 
 
 def test_at_gain_finds_the_point() -> None:
-    half = ch06.strategy("interpolation of weights").at_gain(0.75)
+    half = strategy("interpolation of weights").at_gain(0.75)
     # (1 - w)^2 = 1/4 at w = 1/2, and forgetting is quadratic in w
     assert half == pytest.approx(ch06.forgetting(ch06.TARGET) / 4)
 

@@ -32,16 +32,6 @@ def test_scores_stand_in_a_row_with_their_intervals() -> None:
     assert (row["greedy_ci"], row["many_ci"]) == ("4.0–6.0", "14.0–16.0")
 
 
-def test_easy_tasks_stand_beside_the_others() -> None:
-    metrics = {
-        "a.t0.6.pass@1.one_liners": Metric(value=0.2, low=0.1, high=0.4, n=22),
-        "a.t0.6.pass@1.others": Metric(value=0.03, low=0.02, high=0.04, n=478),
-    }
-    (row,) = contest.by_kind(facts(metrics=metrics), {"a": "A"})
-    assert (row["name"], row["one_liners"], row["others"]) == ("A", 0.2, 0.03)
-    assert (row["one_liners_ci"], row["others_ci"], row["others_tasks"]) == ("10.0–40.0", "2.0–4.0", 478)
-
-
 def test_differences_are_points_and_one_seed_has_no_interval_over_seeds() -> None:
     base = {"setting": "t0.6", "k": 10, "difference": 0.02, "low": -0.01, "high": 0.05, "tasks": 500, "verdict": "v"}
     mine = base | {"model": "dpo", "seeds": 3, "seeds_low": 0.01, "seeds_high": 0.03}

@@ -131,18 +131,6 @@ def test_every_arm_ends_somewhere_beside_the_start(run: Facts) -> None:
     assert (low["points"], low["ci"], start["ci"]) == (2, "1.0–3.0", None)
 
 
-def test_an_early_stop_has_its_look_and_its_score(run: Facts) -> None:
-    values = run.record.recipe.values
-    values |= {"early_stop": ["low"], "watch": {"pass_split": "validation"}}
-    for seed, (step, passed) in enumerate([(50, 0.04), (100, 0.06)]):
-        run.record.metrics[f"low-seed{seed}-early.step"] = Metric(value=step)
-        run.record.metrics[f"low-seed{seed}-early.validation"] = Metric(value=passed)
-    run.record.tables["comparison"].append(run.record.tables["comparison"][1] | {"model": "low-early", "score": 0.07})
-    (row,) = preferences.stopped(run)
-    assert (row["name"], row["best_step"], row["score"]) == ("β = 0.1, early stop", 75, 0.07)
-    assert (row["best"], row["points"], row["ci"]) == (pytest.approx(5), 2, "1.0–3.0")
-
-
 def test_samples_for_pairs_are_counted_by_source(run: Facts) -> None:
     run.record.tables["drawn"] = [{"source": "train", "samples": 64, "pass@1": 0.25}]
     assert preferences.drawn(run)["train"]["pass@1"] == 0.25
