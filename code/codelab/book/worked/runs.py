@@ -8,6 +8,7 @@ from typing import Any
 
 from codelab.book.facts import Facts
 from codelab.errors import UserError
+from codelab.records.schema import Phase
 
 _COSTS = ("runs", "failed", "sittings", "device_seconds", "cpu_seconds")
 
@@ -103,7 +104,10 @@ def stages(runs: list[Facts], parts: Mapping[str, Sequence[str]]) -> list[dict[s
 
 
 def times(runs: list[Facts]) -> list[dict[str, Any]]:
-    """A row a recipe and device: the newest successful run's link, its time beside what was expected, its memory."""
+    """A row a recipe and device: the newest successful run's link, its time beside what was expected, its memory.
+
+    ``gpu`` is the run's own: what the driver counts holds other programs on the device too.
+    """
     newest = {(run.record.recipe.name, run.device): run for run in runs if run.record.state == "ok"}
     return [
         {
@@ -112,16 +116,15 @@ def times(runs: list[Facts]) -> list[dict[str, Any]]:
             "device": device,
             "expected": float(run.record.recipe.values["hardware"]["minutes"]) * 60,
             "taken": run.record.seconds,
-            "cpu": _peak(run, "cpu_peak"),
-            "gpu": _peak(run, "gpu_device"),
+            "cpu": max((phase.cpu_peak for phase in run.record.phases if phase.cpu_peak is not None), default=None),
+            "gpu": max((_own(phase) for phase in run.record.phases), default=0) or None,
         }
         for (name, device), run in sorted(newest.items())
     ]
 
 
-def _peak(run: Facts, field: str) -> int | None:
-    values = [getattr(phase, field) for phase in run.record.phases]
-    return max((value for value in values if value is not None), default=None)
+def _own(phase: Phase) -> int:
+    return (phase.gpu_allocated or 0) + (phase.gpu_reserved or 0)
 
 
 def _first_line(error: str | None) -> str:

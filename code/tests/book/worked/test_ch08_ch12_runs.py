@@ -201,7 +201,7 @@ def test_what_the_card_claims_is_read_by_name() -> None:
 
 def test_the_log_names_failures_and_times_take_the_newest_success() -> None:
     device = Device(name="G", memory_bytes=1)
-    peak = Phase(name="p", seconds=1, cpu_peak=5, gpu_device=None)
+    peak = Phase(name="p", seconds=1, cpu_peak=5, gpu_allocated=30, gpu_reserved=12, gpu_device=99)
     old, new = _facts(seconds=10, phases=[peak]), _facts(seconds=20, phases=[peak])
     failed = _facts(state="failed", error="ValueError: no\nmore", device=device, seconds=60)
     stopped = _facts(state="stopped", error="The machine was taken back.", seconds=7)
@@ -209,5 +209,5 @@ def test_the_log_names_failures_and_times_take_the_newest_success() -> None:
     assert titles == ["t", "t (failed: ValueError: no)", "t (stopped: The machine was taken back.)"]
     assert runs.totals([old, new, failed, stopped]) == {"runs": 4, "failed": 1, "stopped": 1, "gpu": 60, "cpu": 37}
     (row,) = runs.times([old, new, failed, stopped])
-    assert (row["taken"], row["expected"], row["cpu"], row["gpu"]) == (20, 120, 5, None)
+    assert (row["taken"], row["expected"], row["cpu"], row["gpu"]) == (20, 120, 5, 42)
     assert row["run"] == new.link()
