@@ -13,7 +13,7 @@ import numpy as np
 from codelab.measure.estimate import SHAPES, MemoryEstimate, Method, training_memory
 
 GB = 1e9
-CARDS = (8, 16, 24, 48, 80)
+CARDS = (8, 16, 24, 32, 48, 80)
 MODELS = {"1.5 B": "qwen2.5-1.5b", "7 B": "llama-2-7b", "13 B": "llama-2-13b", "70 B": "llama-2-70b"}
 METHODS: dict[Method, str] = {"full": "full", "lora": "LoRA", "qlora": "QLoRA"}
 RANK, BATCH, SEQUENCE = 16, 1, 1024
